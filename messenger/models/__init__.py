@@ -1,0 +1,60 @@
+"""Every model of the messenger, gathered so that Django and the rest of the house find them.
+
+One module a subject; nothing is defined here.
+"""
+
+from messenger.models.contact import (
+    ContactPoint,
+    ContactPreference,
+    ContactReason,
+    Device,
+    DoNotContact,
+    Mode,
+    TextConsent,
+)
+from messenger.models.delivery import Attempt, Delivery, LaunchSlice
+from messenger.models.household import Household, HouseholdMembership
+from messenger.models.message import Message, MessageDraft, MessageMode
+from messenger.models.person import Person, Relationship, StaffAssignment
+from messenger.models.roster import RosterImport, RosterProblem
+from messenger.models.school import (
+    Calendar,
+    ClassEnrollment,
+    District,
+    Enrollment,
+    School,
+    SchoolClass,
+)
+from messenger.models.user import Role, RoleAssignment, User
+
+__all__ = [
+    "Attempt",
+    "Calendar",
+    "ClassEnrollment",
+    "ContactPoint",
+    "ContactPreference",
+    "ContactReason",
+    "Delivery",
+    "Device",
+    "District",
+    "DoNotContact",
+    "Enrollment",
+    "Household",
+    "HouseholdMembership",
+    "LaunchSlice",
+    "Message",
+    "MessageDraft",
+    "MessageMode",
+    "Mode",
+    "Person",
+    "Relationship",
+    "Role",
+    "RoleAssignment",
+    "RosterImport",
+    "RosterProblem",
+    "School",
+    "SchoolClass",
+    "StaffAssignment",
+    "TextConsent",
+    "User",
+]

@@ -1,0 +1,7 @@
+"""The sentlog app."""
+
+from django.apps import AppConfig
+
+
+class SentlogConfig(AppConfig):
+    name = "sentlog"

@@ -1,0 +1,65 @@
+"""What the log remembers beside the rows: stored summaries and reports that were asked for.
+
+A summary is recomputed from rows and stored, never incremented. Nothing here is the truth about a
+recipient; that is the ledger's.
+"""
+
+from uuid import uuid4
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class MessageSummary(models.Model):
+    """The Delivery Summary of one message for one scope: the district (no school) or a school.
+
+    `figures` holds the totals by name (see `sentlog.counting`). `as_of` is the message's
+    `results_changed_at` that the figures were computed from, so that a tick knows what is stale.
+    """
+
+    message = models.ForeignKey(
+        "messenger.Message", on_delete=models.CASCADE, related_name="summaries"
+    )
+    school = models.ForeignKey(
+        "messenger.School", null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    flavour = models.CharField(max_length=10, default="classic")
+    figures = models.JSONField(default=dict)
+    as_of = models.DateTimeField(null=True)
+    computed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["message", "school", "flavour"], name="summary_once", nulls_distinct=False
+            )
+        ]
+
+
+class Report(models.Model):
+    """A report that someone asked for: made by a worker, kept for a time, read by its owner."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        READY = "ready", _("Ready")
+        FAILED = "failed", _("Failed")
+
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    message = models.ForeignKey(
+        "messenger.Message", on_delete=models.CASCADE, related_name="reports"
+    )
+    user = models.ForeignKey("messenger.User", on_delete=models.CASCADE, related_name="reports")
+    format = models.CharField(max_length=5)
+    detail = models.CharField(max_length=10, default="all")
+    devices = models.JSONField(default=list)
+    # School ids that the report is limited to; null: the whole district (ruling 2).
+    schools = models.JSONField(null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    rows_done = models.PositiveIntegerField(default=0)
+    rows_total = models.PositiveIntegerField(default=0)
+    file = models.CharField(max_length=300, blank=True)
+    problem = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)

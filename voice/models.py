@@ -1,0 +1,244 @@
+"""The phone's tables: settings, customer accounts, chains, jobs and batches, and the call log.
+
+A job and its batches are frozen here before anything is sent; the log is stored here exactly as it
+was read, and its cursor moves in the same transaction. What a result means for a recipient is the
+ledger's business (`messenger.ledger`), not this room's.
+"""
+
+from uuid import uuid4
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class VoiceSettings(models.Model):
+    """The Voice Settings tab (singleton row, id 1).
+
+    Times are wall time in the district's zone. The password is stored encrypted
+    (`voice.credentials`) and never shown. `verified` becomes true only by a successful
+    VerifyCustomer (A1-08).
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    username = models.CharField(_("User Name"), max_length=120, blank=True)
+    password_encrypted = models.TextField(blank=True)
+    endpoint = models.URLField(_("URL End Point"), max_length=300, blank=True)
+    second_endpoint = models.URLField(_("Second URL End Point"), max_length=300, blank=True)
+    verified = models.BooleanField(default=False)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    # Last thing that went wrong with the account, in words for the page; empty when all is well.
+    trouble = models.CharField(max_length=300, blank=True, default="")
+    paused = models.BooleanField(default=False, help_text="Credentials refused: nothing is sent.")
+    state_id = models.CharField(max_length=64, blank=True)
+    epoch = models.CharField(max_length=64, blank=True)
+    max_chains_per_batch = models.PositiveIntegerField(default=1000)
+
+    district_start = models.TimeField(_("District Start Time"), default="08:00")
+    district_end = models.TimeField(_("District End Time"), default="20:00")
+    allowed_days = ArrayField(
+        models.PositiveSmallIntegerField(), default=list, blank=True, help_text="0 = Monday"
+    )
+    redials = models.PositiveSmallIntegerField(_("Redials on busy and no answer"), default=2)
+    minutes_between_redials = models.PositiveSmallIntegerField(default=15)
+    ring_seconds = models.PositiveSmallIntegerField(default=30)
+    leave_message = models.BooleanField(_("Leave a message on answering machines"), default=True)
+    redial_machine = models.BooleanField(_("Redial after an answering machine"), default=False)
+    bundle_messages = models.BooleanField(
+        _("Allow Multiple Messages in a Single Call"), default=False
+    )
+    result_timeout = models.PositiveSmallIntegerField(
+        _("Minutes until missing results become an error"), default=60
+    )
+    emergency_result_timeout = models.PositiveSmallIntegerField(default=120)
+    default_caller_id = models.CharField(_("Caller ID"), max_length=20, blank=True)
+    text_sender = models.CharField(_("Text sender"), max_length=20, blank=True, default="82290")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_voice_settings")]
+
+    @classmethod
+    def current(cls) -> "VoiceSettings":
+        settings, _created = cls.objects.get_or_create(pk=1)
+        return settings
+
+
+class CustomerAccount(models.Model):
+    """A customerID that the dialer assigned: one for the district, one for each school (A1-09, A1-10).
+
+    For the dialer's recognition only: a blank one changes nothing (A1-11).
+    """
+
+    class Kind(models.TextChoices):
+        DISTRICT = "district", _("District")
+        SCHOOL = "school", _("School")
+
+    state_id = models.CharField(max_length=64, blank=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    school = models.OneToOneField(
+        "messenger.School", null=True, on_delete=models.CASCADE, related_name="customer_account"
+    )
+    customer_id = models.CharField(max_length=64, blank=True)
+    assigned_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "school"], name="customer_once", nulls_distinct=False
+            )
+        ]
+
+
+class CallChain(models.Model):
+    """One chain of a message: a household or one person, about one student (A3-01 to A3-05).
+
+    `number` is slice × 1,000,000 + position; the dialer knows it as ChainRef. The chain's rows in
+    the ledger carry the same number. Exactly one of `household` and `recipient` names whose chain
+    it is; a text that stands for several recipients has neither (ruling 9).
+    """
+
+    pk = models.CompositePrimaryKey("message_id", "number")
+    message = models.ForeignKey(
+        "messenger.Message",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="chains",
+    )
+    number = models.BigIntegerField()
+    batch = models.PositiveIntegerField()
+    student_id = models.BigIntegerField(null=True)
+    household_id = models.BigIntegerField(null=True)
+    recipient_id = models.BigIntegerField(null=True)
+    steps = models.SmallIntegerField()
+
+
+class DialerJob(models.Model):
+    """One message at one engine: the frozen job, and how far it got (ruling 16).
+
+    ::
+
+        frozen ──SubmitJob accepted──→ open ──TotalChains accepted──→ sealed ──JOB_RESULT──→ finished
+           └──Job part refused──→ refused            (cancel is an order apart, see `cancel_*`)
+
+    `content` is the FrozenJob as JSON. `endpoint` is committed before the first send (ruling 23).
+    """
+
+    class State(models.TextChoices):
+        FROZEN = "frozen", _("Frozen")
+        OPEN = "open", _("Open")
+        SEALED = "sealed", _("Sealed")
+        FINISHED = "finished", _("Finished")
+        REFUSED = "refused", _("Refused")
+
+    message = models.OneToOneField(
+        "messenger.Message", on_delete=models.CASCADE, related_name="dialer_job"
+    )
+    job_ref = models.UUIDField(unique=True)
+    engine = models.CharField(max_length=20, default="shoutpoint")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.FROZEN)
+    content = models.JSONField()
+    endpoint = models.CharField(max_length=300, blank=True)
+    state_id = models.CharField(max_length=64, blank=True)
+    epoch = models.CharField(max_length=64, blank=True)
+    job_id = models.CharField(max_length=64, blank=True)
+    total_chains = models.PositiveIntegerField(null=True)
+    submitted_at = models.DateTimeField(null=True, help_text="When the first request left.")
+    accepted_at = models.DateTimeField(null=True, help_text="When the first answer came back.")
+    all_accepted_at = models.DateTimeField(null=True)
+    cancel_sent_at = models.DateTimeField(null=True)
+    cancel_confirmed_at = models.DateTimeField(null=True)
+    result_disposition = models.CharField(max_length=20, blank=True)
+    result_reason = models.CharField(max_length=40, blank=True)
+    final_seq = models.BigIntegerField(null=True)
+    result_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=300, blank=True, default="")
+    failures = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)
+
+
+class DialerBatch(models.Model):
+    """A frozen batch of chains: the thing that is claimed, leased and sent (ruling 7).
+
+    ::
+
+        frozen ──claimed──→ sending ──accepted──→ accepted
+           │        lease over ──→ sent again: the dialer answers Replayed
+           ├──refused──→ split in halves under new numbers, until single chains fail (ruling 19)
+           └──message canceled before the first send──→ canceled
+
+    `content` is what the adapter's `ChainRow` describes, as JSON. `number` is the wire's
+    BatchNumber: slice × 1,000 + part; 0 is the one that SubmitJob carries. The last one carries
+    TotalChains alone.
+    """
+
+    class State(models.TextChoices):
+        FROZEN = "frozen", _("Frozen")
+        SENDING = "sending", _("Sending")
+        ACCEPTED = "accepted", _("Accepted")
+        REFUSED = "refused", _("Refused")
+        CANCELED = "canceled", _("Canceled")
+
+    uuid = models.UUIDField(default=uuid4, editable=False)
+    job = models.ForeignKey(DialerJob, on_delete=models.CASCADE, related_name="batches")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.FROZEN)
+    first_chain = models.BigIntegerField(null=True)
+    last_chain = models.BigIntegerField(null=True)
+    chains = models.PositiveIntegerField(default=0)
+    steps = models.PositiveIntegerField(default=0)
+    total_chains = models.PositiveIntegerField(null=True)
+    content = models.TextField(blank=True)
+    sent_at = models.DateTimeField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    claim = models.UUIDField(null=True)
+    trouble = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="batch_once")]
+
+
+class LogCursor(models.Model):
+    """How far the call log has been read, for one account state and epoch (rulings 25, 26)."""
+
+    state_id = models.CharField(max_length=64)
+    epoch = models.CharField(max_length=64)
+    seq = models.BigIntegerField(default=0)
+    current = models.BooleanField(default=True)
+    polled_at = models.DateTimeField(null=True)
+    moved_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["state_id", "epoch"], name="cursor_once")]
+
+
+class LogEntry(models.Model):
+    """One call log entry, stored as it was read and never changed.
+
+    The unique key (state, epoch-independent EntryID) makes any repeat harmless (C2). Columns that
+    nothing computes with stay in `rest`.
+    """
+
+    pk = models.CompositePrimaryKey("state_id", "entry_id")
+    state_id = models.CharField(max_length=64)
+    entry_id = models.CharField(max_length=64)
+    epoch = models.CharField(max_length=64)
+    seq = models.BigIntegerField()
+    entry_type = models.CharField(max_length=40)
+    occurred_at = models.DateTimeField()
+    job_ref = models.CharField(max_length=64)
+    chain_ref = models.CharField(max_length=64, blank=True, default="")
+    step_ref = models.CharField(max_length=64, blank=True, default="")
+    attempt_ref = models.CharField(max_length=64, blank=True, default="")
+    number = models.IntegerField(null=True)
+    revision = models.IntegerField()
+    code = models.IntegerField(null=True)
+    disposition = models.CharField(max_length=40)
+    reason = models.CharField(max_length=60, blank=True, default="")
+    final = models.BooleanField()
+    confirmed = models.BooleanField()
+    rest = models.JSONField(null=True)
