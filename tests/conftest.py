@@ -1,0 +1,101 @@
+"""The ground every test stands on: a PostgreSQL and a Redis of this run's own, and a browser.
+
+They start once a run, from the wheels, in a temporary directory and on free ports, unless
+DATABASE_URL and REDIS_URL name others. Each xdist worker has its own databases (the suffixes of
+pytest-django, for both aliases) and its own Redis database. Data of tests never lives here.
+"""
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import django
+import pytest
+from cryptography.fernet import Fernet
+from django.conf import settings
+
+from config.local.services import remove_directory, running_services
+
+pytest_plugins = ["tests.spec_plugin"]
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+run_of_services = pytest.StashKey[ExitStack]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the services of this run, then Django, before pytest-django looks for its settings."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the controller has started everything, and pytest-django has set Django up
+    if settings.configured:
+        raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests name their settings.")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    os.environ["DIALER_ALLOW_LOOPBACK"] = "1"
+    os.environ["FIELD_ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
+    stack = config.stash[run_of_services] = ExitStack()
+    directory = Path(tempfile.mkdtemp(prefix="messenger-tests-"))
+    stack.callback(remove_directory, directory)
+    os.environ["VAR_DIR"] = str(directory)
+    if not config.option.collectonly:
+        directory.chmod(0o711)  # root may have to run PostgreSQL as nobody
+        services = stack.enter_context(running_services(directory, durable=False))
+        os.environ.update(services.environment)
+    django.setup()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what pytest_configure started."""
+    if run_of_services in config.stash:
+        config.stash[run_of_services].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Give each worker a Redis database of its own."""
+    if "REDIS_URL" in os.environ:
+        parts = urlsplit(os.environ["REDIS_URL"])
+        first = int(parts.path.strip("/") or 0) + 1
+        for number, spec in enumerate(specs, start=first):
+            spec.env["REDIS_URL"] = urlunsplit(parts._replace(path=f"/{number}"))
+
+
+def find_chromium() -> str | None:
+    """The browser to drive: CHROMIUM, or the first one on PATH."""
+    named = os.environ.get("CHROMIUM")
+    if named:
+        return named
+    return next((found for found in map(shutil.which, BROWSERS) if found), None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip browser tests where there is no browser; CI must have one."""
+    if item.get_closest_marker("browser") is None:
+        return
+    if find_chromium() is None:
+        word = "No Chromium on PATH: install Debian's chromium, or set CHROMIUM to its program."
+        if os.environ.get("CI"):
+            pytest.fail(word, pytrace=False)
+        pytest.skip(word)
+    # Playwright runs an event loop in this thread, and Django takes any query for one inside it.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Drive the machine's own Chromium; Playwright's is never downloaded."""
+    # Chromium's sandbox refuses to run as root.
+    flags = [*BROWSER_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    return {**browser_type_launch_args, "executable_path": find_chromium(), "args": flags}
