@@ -123,7 +123,9 @@ def is_alive(pid: int) -> bool:
 def command_line(pid: int) -> str:
     """The words a process was started with, joined by blanks; empty when it is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
