@@ -15,6 +15,7 @@ import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from config.local.lifetime import LIBC, SetupError, start_tied
 
@@ -33,7 +34,7 @@ class Account:
     gid: int | None = None
 
     def start(
-        self, command: list[str | Path], *, directory: Path, output: object = None
+        self, command: list[str | Path], *, directory: Path, output: IO[bytes] | int | None = None
     ) -> subprocess.Popen[bytes]:
         """Start ``command`` under this account; SIGINT reaches it when we die (a fast shutdown)."""
         return start_tied(
@@ -41,7 +42,7 @@ class Account:
             death_signal=signal.SIGINT,
             environment={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             directory=directory,
-            output=output,  # type: ignore[arg-type]
+            output=output,
             user=self.uid,
             group=self.gid,
             before_tie=enter_namespace if self.way == "namespace" else None,
@@ -59,7 +60,7 @@ class Account:
         os.lchown(path, uid, gid)
 
     def can_run(self, program: Path, directory: Path) -> str | None:
-        """None when ``program --version`` runs under this account in ``directory``, else why not."""
+        """None when ``program --version`` runs in ``directory`` under this account, else why not."""
         try:
             process = self.start(
                 [program, "--version"], directory=directory, output=subprocess.PIPE

@@ -9,7 +9,9 @@ and imports nothing of the project. A second run with the same lock does nothing
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  an older one shall hear why, not a traceback
-    sys.exit("Python 3.11 or newer is needed; this is %d.%d." % sys.version_info[:2])
+    sys.exit(
+        f"Python 3.11 or newer is needed; this is {sys.version_info[0]}.{sys.version_info[1]}."
+    )
 
 import fcntl
 import hashlib

@@ -79,9 +79,6 @@ class Doorbell:
             begin = self.log.stat().st_size if self.log.exists() else 0
             self.process = self._spawn(program, port)
             wait_until(lambda: self._answers(port) or not self._is_running(), READY_SECONDS)
-            if self._is_running():
-                self.port = port
-                return
             said = self.log.read_bytes()[begin:].decode(errors="replace")
             if "already in use" not in said:
                 break
@@ -121,6 +118,10 @@ class Doorbell:
             )
         (self.directory / "pid").write_text(f"{process.pid}\n")
         return process
+
+    def _await_answer(self, port: int) -> bool:
+        wait_until(lambda: self._answers(port) or not self._is_running(), READY_SECONDS)
+        return self._is_running() and self._answers(port)
 
     def _answers(self, port: int) -> bool:
         client = redis.Redis(port=port, password=self.password, socket_timeout=5)
