@@ -60,7 +60,7 @@ class Account:
         os.lchown(path, uid, gid)
 
     def can_run(self, program: Path, directory: Path) -> str | None:
-        """None when ``program --version`` runs in ``directory`` under this account, else why not."""
+        """None when ``program --version`` runs under this account there, else why not."""
         try:
             process = self.start(
                 [program, "--version"], directory=directory, output=subprocess.PIPE

@@ -84,7 +84,7 @@ def start_tied(
 def stop_process(
     process: subprocess.Popen[bytes], steps: list[tuple[signal.Signals, float]]
 ) -> int | None:
-    """Send each signal and wait its seconds until the process is gone; kill -9 its group at last."""
+    """Send each signal and wait its seconds for the end; at last kill -9 the whole group."""
     for wanted, seconds in steps:
         if process.poll() is not None:
             break

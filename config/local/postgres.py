@@ -94,7 +94,7 @@ def _read_version(program: Path) -> int | None:
 
 
 def choose_server(data: Path) -> Server:
-    """The first installation that can read ``data``, or simply the first one for a new directory."""
+    """The first installation that can read ``data``; for a new directory simply the first."""
     servers = find_servers()
     if not servers:
         raise SetupError(
@@ -155,9 +155,8 @@ class Cluster:
             port = self.port or find_free_port()
             begin = self.log.stat().st_size if self.log.exists() else 0
             self.process = self._spawn(port)
-            pid = self.process.pid
-            wait_until(lambda: self._is_ready(pid) or not self._is_running(), READY_SECONDS)
-            if self._is_running() and self._is_ready(pid):
+            wait_until(lambda: self._is_ready() or not self._is_running(), READY_SECONDS)
+            if self._is_running() and self._is_ready():
                 self.port = port
                 return
             said = self.log.read_bytes()[begin:].decode(errors="replace")
@@ -187,9 +186,10 @@ class Cluster:
         with self.log.open("ab") as log:
             return self.placement.account.start(command, directory=self.data, output=log)
 
-    def _is_ready(self, pid: int) -> bool:
+    def _is_ready(self) -> bool:
         lines = self._read_pid_file()
-        return len(lines) > 7 and lines[0] == str(pid) and lines[7].startswith("ready")
+        pid = str(self.process.pid) if self.process is not None else ""
+        return len(lines) > 7 and lines[0] == pid and lines[7].startswith("ready")
 
     def _read_pid_file(self) -> list[str]:
         try:
@@ -224,7 +224,7 @@ class Cluster:
             kill_group(pid)
             if not wait_until(lambda: _count_attached(lines) == 0, 10.0):
                 raise SetupError(
-                    f"A PostgreSQL of an earlier run is still at work in {self.data}; stop it first."
+                    f"A PostgreSQL of an earlier run still works in {self.data}; stop it first."
                 )
         if not (ours and is_alive(pid)):
             (self.data / "postmaster.pid").unlink(missing_ok=True)

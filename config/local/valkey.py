@@ -78,7 +78,9 @@ class Doorbell:
             port = self.port or find_free_port()
             begin = self.log.stat().st_size if self.log.exists() else 0
             self.process = self._spawn(program, port)
-            wait_until(lambda: self._answers(port) or not self._is_running(), READY_SECONDS)
+            if self._await_answer(port):
+                self.port = port
+                return
             said = self.log.read_bytes()[begin:].decode(errors="replace")
             if "already in use" not in said:
                 break
