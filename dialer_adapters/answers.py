@@ -1,9 +1,8 @@
 """What a provider answers, as frozen values: receipts, states, log pages, consents.
 
-What is read in bulk is a `LogEntry`, a flat tuple that goes to `COPY` without another conversion; the
-rest are small dataclasses. No Django, no zeep, no provider's name. Import these names from
-`dialer_adapters.contract`.
-"""
+What is read in bulk is a `LogEntry`, a flat tuple that goes to `COPY` without another conversion;
+the rest are small dataclasses. No Django, no zeep, no provider's name. Import these names from
+`dialer_adapters.contract`."""
 
 from __future__ import annotations
 
@@ -15,7 +14,8 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class RejectedStep:
-    """A chain or step that was refused at submission; its log entry says the same (contract 7.4.11)."""
+    """A chain or step that was refused at submission; its log entry says the same (contract
+    7.4.11)."""
 
     chain_ref: str
     step_ref: str | None
@@ -25,7 +25,8 @@ class RejectedStep:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Answer to `submit` and `add_chains`. `replayed`: the provider had this very request already."""
+    """Answer to `submit` and `add_chains`. `replayed`: the provider had this very request
+    already."""
 
     job_id: str
     replayed: bool
@@ -105,10 +106,9 @@ class LogEntry(NamedTuple):
 
     Times are ISO 8601 text with offset, checked but not converted, because they go on to `COPY`.
     `entry_type` is ATTEMPT_RESULT, ATTEMPT_UPDATE, STEP_RESULT, CHAIN_RESULT, JOB_RESULT or a newer
-    word. `properties` is a JSON object as text, or None; a value that could not be read is kept there
-    under `malformed` and its column is None (`revision` 0, `occurred_at` the page's server time), so
-    that one odd entry never stops the log (C5).
-    """
+    word. `properties` is a JSON object as text, or None; a value that could not be read is kept
+    there under `malformed` and its column is None (`revision` 0, `occurred_at` the page's server
+    time), so that one odd entry never stops the log (C5)."""
 
     seq: int
     entry_id: str
@@ -144,8 +144,9 @@ class LogEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Entries with Seq strictly rising and > AfterSeq; `next_seq` is the last Seq, or AfterSeq when the
-    page is empty. A short page means nothing: only `has_more` says whether to read on at once."""
+    """Entries with Seq strictly rising and > AfterSeq; `next_seq` is the last Seq, or AfterSeq when
+    the page is empty. A short page means nothing: only `has_more` says whether to read on at
+    once."""
 
     epoch: str
     entries: Sequence[LogEntry]

@@ -1,8 +1,7 @@
-"""What every telephone provider looks like from inside the product: the `DialerAdapter` protocol and its
-three errors. The values that cross it live in `frozen` (sent) and `answers` (read) and are imported
-from here. Everything is plain Python: no Django, no zeep, no SQL, no provider's name. Times are aware;
-a naive one raises ValueError.
-"""
+"""What every telephone provider looks like from inside the product: the `DialerAdapter` protocol
+and its three errors. The values that cross it live in `frozen` (sent) and `answers` (read) and are
+imported from here. Everything is plain Python: no Django, no zeep, no SQL, no provider's name.
+Times are aware; a naive one raises ValueError."""
 
 from __future__ import annotations
 
@@ -99,6 +98,8 @@ RETRY_SENTENCES: Mapping[str, str] = {
     "tls": "The dialer's certificate could not be verified.",
     "address": "The dialer's address leads to a network that is not allowed.",
     "busy": "The dialer is busy and asked us to wait.",
+    "failed": "The dialer reported an error of its own.",
+    "foreign": "The address answered, but not as a dialer does.",
     "garbled": "The dialer's answer could not be understood.",
     "log": "The dialer's call log contradicts itself, so nothing was taken from it.",
 }
@@ -134,8 +135,8 @@ ACCOUNT_DISABLED_SENTENCE = "The dialer has disabled this account."
 
 class DialerError(Exception):
     """Base of the three errors. Each knows whether the same request may be repeated (`retryable`),
-    whose fault it is (`at_fault`) and a plain English sentence for the user. None of them ever holds
-    a body, a phone number or a credential."""
+    whose fault it is (`at_fault`) and a plain English sentence for the user. None of them ever
+    holds a body, a phone number or a credential."""
 
     retryable: ClassVar[bool]
     at_fault: ClassVar[Literal["provider", "request", "settings"]]
@@ -152,9 +153,7 @@ class Retry(DialerError):
     retryable = True
     at_fault = "provider"
 
-    def __init__(
-        self, reason: str, retry_after: int | None = None, detail: str = ""
-    ) -> None:
+    def __init__(self, reason: str, retry_after: int | None = None, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.retry_after = retry_after
@@ -194,7 +193,8 @@ class Rejected(DialerError):
 
 
 class CursorLost(Rejected):
-    """The log cannot go on from our cursor: EPOCH_CHANGED, EPOCH_REQUIRED, EXPIRED or AHEAD_OF_LOG."""
+    """The log cannot go on from our cursor: EPOCH_CHANGED, EPOCH_REQUIRED, EXPIRED or
+    AHEAD_OF_LOG."""
 
     def __init__(
         self,
@@ -203,9 +203,7 @@ class CursorLost(Rejected):
         oldest_seq: int | None,
         message: str = "",
     ) -> None:
-        super().__init__(
-            code, "Epoch" if "EPOCH" in code else "AfterSeq", message, kind="cursor"
-        )
+        super().__init__(code, "Epoch" if "EPOCH" in code else "AfterSeq", message, kind="cursor")
         self.current_epoch = current_epoch
         self.oldest_seq = oldest_seq
 
@@ -221,9 +219,7 @@ class CredentialsRefused(DialerError):
         self.code = code
         self.message = message
         disabled = code == "ACCOUNT_DISABLED"
-        self.user_sentence = (
-            ACCOUNT_DISABLED_SENTENCE if disabled else CREDENTIALS_SENTENCE
-        )
+        self.user_sentence = ACCOUNT_DISABLED_SENTENCE if disabled else CREDENTIALS_SENTENCE
 
 
 # --------------------------------------------------------------------------------------- protocol
@@ -231,13 +227,13 @@ class CredentialsRefused(DialerError):
 
 @runtime_checkable
 class DialerAdapter(Protocol):
-    """A way to the telephone. Every method may raise Retry, Rejected or CredentialsRefused and nothing
-    else, except ValueError for a naive time; every method may be repeated with the same arguments.
-    An instance belongs to one process: make it after fork."""
+    """A way to the telephone. Every method may raise Retry, Rejected or CredentialsRefused and
+    nothing else, except ValueError for a naive time; every method may be repeated with the same
+    arguments. An instance belongs to one process: make it after fork."""
 
     capabilities: frozenset[str]
-    """CHAINS, CURSOR_LOG, VOICE, TEXT, AMD, REMOTE_DIAL_IN, INBOUND_TEXT: what the *code* can speak;
-    what the account may do is in `Verified.capabilities`."""
+    """CHAINS, CURSOR_LOG, VOICE, TEXT, AMD, REMOTE_DIAL_IN, INBOUND_TEXT: what the *code* can
+    speak; what the account may do is in `Verified.capabilities`."""
 
     def verify(self, external_id: str, name: str) -> Verified:
         """Checks the credentials and describes the account (A1-14). `name` is the district's."""
@@ -259,7 +255,8 @@ class DialerAdapter(Protocol):
         chains: Sequence[ChainRow] = (),
         total_chains: int | None = None,
     ) -> Submitted:
-        """Creates the job with batch 0 of its chains (possibly none). Natural key: `job.job_ref`."""
+        """Creates the job with batch 0 of its chains (possibly none). Natural key:
+        `job.job_ref`."""
         ...
 
     def add_chains(
@@ -269,8 +266,8 @@ class DialerAdapter(Protocol):
         chains: Sequence[ChainRow] = (),
         total_chains: int | None = None,
     ) -> Submitted:
-        """Adds batch 1, 2, ... Natural key: (`job_ref`, `batch_number`). `total_chains` seals the job
-        once that many chains have arrived."""
+        """Adds batch 1, 2, ... Natural key: (`job_ref`, `batch_number`). `total_chains` seals the
+        job once that many chains have arrived."""
         ...
 
     def cancel(

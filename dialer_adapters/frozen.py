@@ -1,8 +1,8 @@
 """What is sent to a provider, frozen before it is sent: the job and the chains of a batch.
 
-`FrozenJob` survives JSON unchanged, because the outbox stores it; the chains of a batch are plain JSON
-lists that PostgreSQL builds by itself (`ChainRow`), because nothing may hold all recipients in Python.
-No Django, no zeep, no provider's name. Import these names from `dialer_adapters.contract`.
+`FrozenJob` survives JSON unchanged, because the outbox stores it; the chains of a batch are plain
+JSON lists that PostgreSQL builds by itself (`ChainRow`), because nothing may hold all recipients in
+Python. No Django, no zeep, no provider's name. Import these names from `dialer_adapters.contract`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ StartPolicy = Literal["WHEN_SEALED", "IMMEDIATE"]
 CustomerKind = Literal["DISTRICT", "SCHOOL"]
 ConsentState = Literal["OPTED_IN", "OPTED_OUT"]
 
-# ------------------------------------------------------------------ chains, as they are frozen in SQL
+# --------------------------------------------------------------- chains, as they are frozen in SQL
 
 StepRow = list[str | None]
 """`[step_ref, "V" | "T", e164, extension, zone]`: voice or text; the last two are null when absent.
 
 `step_ref` is 1 to 64 of `A-Za-z0-9._:-`, `e164` is +1 and ten digits, `extension` is 1 to 16 of
-`0-9*#,` (a comma is a pause), `zone` is an IANA name such as `America/Chicago`. Trailing nulls may be
-left out: `["s1", "V", "+16125550100"]`.
-"""
+`0-9*#,` (a comma is a pause), `zone` is an IANA name such as `America/Chicago`. Trailing nulls may
+be left out: `["s1", "V", "+16125550100"]`. """
 
 SegmentRow = list[str | None]
 """`[audio_id, say, language]`: a stored recording or words to be spoken; nulls where absent."""
@@ -52,10 +51,9 @@ class ChainRow(_ChainRequired, total=False):
     """One call chain of a batch, short keys because a batch holds up to 1,000 (A3-02 to A3-08).
 
     `r` chain_ref (unique per job across batches) and `s` its steps in dialing order are required.
-    Optional, absent or null: `o` = "P" dials all steps at once instead of one after the other,
-    `x` a script of its own in place of the job's, `c` caller ID (E.164), `u` customerID, the last two
-    for the student's school.
-    """
+    Optional, absent or null: `o` = "P" dials all steps at once instead of one after the other, `x`
+    a script of its own in place of the job's, `c` caller ID (E.164), `u` customerID, the last two
+    for the student's school."""
 
     o: str | None
     x: ScriptRow | None
@@ -75,7 +73,8 @@ def require_aware(value: datetime, name: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One piece of a script: a stored recording (`audio_id`) or words to say, in a BCP 47 language."""
+    """One piece of a script: a stored recording (`audio_id`) or words to say, in a BCP 47
+    language."""
 
     audio_id: str | None = None
     say: str | None = None
@@ -121,8 +120,9 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Redial:
-    """When a number is dialed again: at most `max_attempts` calls, `minutes_between` apart, after one
-    of `codes` (call status codes). `unknown_outcome` alone governs calls that may have been dialed."""
+    """When a number is dialed again: at most `max_attempts` calls, `minutes_between` apart, after
+    one of `codes` (call status codes). `unknown_outcome` alone governs calls that may have been
+    dialed."""
 
     max_attempts: int
     minutes_between: int
@@ -179,11 +179,10 @@ class LocalHours:
 class FrozenJob:
     """Everything of one message's job except its chains, fixed at the moment of sending (A1-15).
 
-    `job_ref` is the idempotency key: the same job may be submitted any number of times. `window_start`
-    and `window_end` are aware; every job but an emergency needs an end. `ring_seconds` is 10 to 120.
-    TotalChains is no part of it: it travels alone in the last batch (ruling 15), as an argument of
-    `submit` and `add_chains`.
-    """
+    `job_ref` is the idempotency key: the same job may be submitted any number of times.
+    `window_start` and `window_end` are aware; every job but an emergency needs an end.
+    `ring_seconds` is 10 to 120. TotalChains is no part of it: it travels alone in the last batch
+    (ruling 15), as an argument of `submit` and `add_chains`."""
 
     job_ref: str
     customer_id: str
@@ -228,8 +227,8 @@ class FrozenJob:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FrozenJob:
-        """Reads what `to_json` wrote. Raises ValueError on a time without offset, TypeError or KeyError
-        on a shape that is not ours."""
+        """Reads what `to_json` wrote. Raises ValueError on a time without offset, TypeError or
+        KeyError on a shape that is not ours."""
         values = dict(data)
         values["redial"] = Redial.from_json(values["redial"])
         values["script"] = Script.from_json(values["script"])
