@@ -419,7 +419,8 @@ class Chain:
 
     def resume(self, step: int, number: int) -> None:
         """While a chain is rebuilt from its log: attempt `number` of `step` was started. Follow
-        with `report` when its result is known. Unlike `start` this asks nothing: it happened."""
+        with `report` when its result is known, and with `close` when the log calls it final.
+        Unlike `start` this asks nothing: it happened."""
         state = self._states[step]
         if number > 1 and state.code is not None and lookup(state.code).redial == "once":
             state.once_used = True

@@ -49,6 +49,7 @@ class Run:
     now: float = NOON
     starts: list[tuple[float, int, int]] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
+    finals: set[int] = field(default_factory=set)
     confirmed_at: float | None = None
     most_calls_at_once: int = 0
 
@@ -78,6 +79,8 @@ class Run:
                 calls.remove(call)
                 code, confirmed = self.answer(call[1], call[2])
                 self.closings += self.chain.report(call[1], code, self.now, confirmed)
+                if self.chain.is_final(call[1]):
+                    self.finals.add(call[1])
                 if confirmed and self.confirmed_at is None:
                     self.confirmed_at = self.now
         raise AssertionError("the chain does not end")
@@ -485,6 +488,8 @@ def test_a_chain_rebuilt_from_its_log_goes_on_as_before(done: Run, data: st.Data
         for number, (code, confirmed) in tries:
             copy.resume(step, number)
             copy.report(step, code, NOON, confirmed)
+        if step in done.finals:
+            copy.close(step, copy.last_code(step), "FINAL")
     for closing in done.closings:
         copy.close(closing.step, closing.code, closing.reason)
     assert copy.finished
