@@ -6,23 +6,23 @@ recipient; that is the ledger's.
 
 from uuid import uuid4
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class MessageSummary(models.Model):
-    """The Delivery Summary of one message for one scope: the district (no school) or a school.
+    """The Delivery Summary of one message for one scope: the district or a set of schools.
 
-    `figures` holds the totals by name (see `sentlog.counting`). `as_of` is the message's
-    `results_changed_at` that the figures were computed from, so that a tick knows what is stale.
+    `schools` holds sorted school ids, or nothing for the whole district (ruling 2). `figures` holds
+    the totals by name (see `sentlog.counting`). `as_of` is the message's `results_changed_at` that
+    the figures were computed from, so that a tick knows what is stale.
     """
 
     message = models.ForeignKey(
         "messenger.Message", on_delete=models.CASCADE, related_name="summaries"
     )
-    school = models.ForeignKey(
-        "messenger.School", null=True, on_delete=models.CASCADE, related_name="+"
-    )
+    schools = ArrayField(models.BigIntegerField(), null=True)
     flavour = models.CharField(max_length=10, default="classic")
     figures = models.JSONField(default=dict)
     as_of = models.DateTimeField(null=True)
@@ -31,13 +31,27 @@ class MessageSummary(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["message", "school", "flavour"], name="summary_once", nulls_distinct=False
+                fields=["message", "schools", "flavour"], name="summary_once", nulls_distinct=False
             )
         ]
 
+    def __str__(self) -> str:
+        return f"{self.flavour} summary of message {self.message_id}"
+
 
 class Report(models.Model):
-    """A report that someone asked for: made by a worker, kept for a time, read by its owner."""
+    """A report that someone asked for: made by a worker, kept for a time, read by its owner.
+
+    ::
+
+        waiting ──claimed──→ running ──written──→ ready
+           ↑                   │   └──cannot be made──→ failed (`problem` says why, in words)
+           └─── lease over ────┘
+
+    `file` is the name of the file under MEDIA_ROOT; it is random and says nothing. `schools` and
+    `see_private` are what its owner might see when asking; a download asks whether that still
+    holds.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")
@@ -55,6 +69,8 @@ class Report(models.Model):
     devices = models.JSONField(default=list)
     # School ids that the report is limited to; null: the whole district (ruling 2).
     schools = models.JSONField(null=True)
+    see_private = models.BooleanField(default=False)
+    language = models.CharField(max_length=20, default="en")
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     rows_done = models.PositiveIntegerField(default=0)
     rows_total = models.PositiveIntegerField(default=0)
@@ -63,3 +79,6 @@ class Report(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.format} report {self.uuid}"
