@@ -153,10 +153,14 @@ def _is_open_to_all(directory: Path) -> bool:
     return all(step.stat().st_mode & stat.S_IXOTH for step in (path, *path.parents))
 
 
-def _make_shelter(directory: Path) -> Path:
-    """A place outside a closed tree, always the same one for the same ``directory``."""
+def shelter_of(directory: Path) -> Path:
+    """The place outside a closed tree that stands for ``directory``, always the same one."""
     name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
-    shelter = SHELTER / f"messenger-{name}"
+    return SHELTER / f"messenger-{name}"
+
+
+def _make_shelter(directory: Path) -> Path:
+    shelter = shelter_of(directory)
     shelter.mkdir(mode=0o711, exist_ok=True)
     found = shelter.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
@@ -180,7 +184,6 @@ def _copy_installation(binaries: Path, shelter: Path, account: Account) -> Path:
 
 def remove_shelter(directory: Path) -> None:
     """Remove what place_server put outside ``directory``, if anything."""
-    name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
-    shelter = SHELTER / f"messenger-{name}"
+    shelter = shelter_of(directory)
     if os.geteuid() == 0 and shelter.exists():
         shutil.rmtree(shelter)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from config.local.accounts import Placement, place_server
+from config.local.accounts import Placement, place_server, shelter_of
 from config.local.lifetime import (
     SetupError,
     command_line,
@@ -48,8 +48,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# For tests alone: a crash of the machine would lose the data, a crash of the server does not.
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# For tests alone: a crash of the machine would lose the data, a crash of the server does not
+# (commits still wait until the log is written, hence no synchronous_commit = off).
+FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,11 @@ class Cluster:
     def start(self, databases: tuple[str, ...]) -> None:
         """Start the server, make its data directory and ``databases`` where they are missing."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        server = choose_server(self.directory / "pg")
+        found = self._find_data()
+        server = choose_server(found)
         self.placement = place_server(server.binaries, self.directory)
-        self._bring_data_home()
-        self._stop_leftover()
+        stop_leftover(found)
+        self._bring_data_home(found)
         self._make_data()
         self._choose_settings()
         self.run()
@@ -167,7 +169,7 @@ class Cluster:
 
     def recover(self) -> None:
         """Start the server again after it died under us, on its port and with its data."""
-        self._stop_leftover()
+        stop_leftover(self.data)
         self.run()
 
     def stop(self) -> None:
@@ -187,47 +189,22 @@ class Cluster:
             return self.placement.account.start(command, directory=self.data, output=log)
 
     def _is_ready(self) -> bool:
-        lines = self._read_pid_file()
+        lines = read_pid_file(self.data)
         pid = str(self.process.pid) if self.process is not None else ""
         return len(lines) > 7 and lines[0] == pid and lines[7].startswith("ready")
 
-    def _read_pid_file(self) -> list[str]:
-        try:
-            return (self.data / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return []
+    def _find_data(self) -> Path:
+        """Where the data is now: here, or in the shelter where an earlier account needed it."""
+        places = (self.directory / "pg", shelter_of(self.directory) / "pg")
+        return next((path for path in places if (path / "PG_VERSION").exists()), places[0])
 
-    def _bring_data_home(self) -> None:
+    def _bring_data_home(self, found: Path) -> None:
         """Move data made under another account to where this one can work with it."""
         assert self.placement is not None
-        account, old = self.placement.account, self.directory / "pg"
-        if self.data != old and (old / "PG_VERSION").exists() and not self.data.exists():
-            shutil.move(old, self.data)
+        if self.data != found and found.exists():
+            shutil.move(found, self.data)
         if self.data.exists():
-            account.own(self.data)
-
-    def _stop_leftover(self) -> None:
-        """Stop a server that outlived its starter, and forget the one of a pid file gone stale."""
-        lines = self._read_pid_file()
-        if not lines:
-            return
-        pid = int(lines[0])
-        ours = str(self.data) in command_line(pid)
-        if ours:
-            for wanted, seconds in (*FAST_STOP, (signal.SIGKILL, 4.0)):
-                if is_alive(pid):
-                    os.kill(pid, wanted)
-                    wait_until(lambda: not is_alive(pid), seconds)
-        # Children of a server killed by -9 leave as soon as they notice. A new server beside one
-        # that is still writing would ruin the data, so the stale file goes only after the last.
-        if not wait_until(lambda: _count_attached(lines) == 0, 2.0):
-            kill_group(pid)
-            if not wait_until(lambda: _count_attached(lines) == 0, 10.0):
-                raise SetupError(
-                    f"A PostgreSQL of an earlier run still works in {self.data}; stop it first."
-                )
-        if not (ours and is_alive(pid)):
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self.placement.account.own(self.data)
 
     def _make_data(self) -> None:
         """Make the data directory; an interrupted initdb leaves only a draft behind."""
@@ -283,6 +260,36 @@ class Cluster:
     def _make_databases(self, names: tuple[str, ...]) -> None:
         for name in names:
             make_database(self.url("postgres"), name)
+
+
+def read_pid_file(data: Path) -> list[str]:
+    """The lines of the server's pid file: process, directory, ..., shared memory, state."""
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def stop_leftover(data: Path) -> None:
+    """Stop a server that outlived its starter, and forget the one of a pid file gone stale."""
+    lines = read_pid_file(data)
+    if not lines:
+        return
+    pid = int(lines[0])
+    is_server = str(data) in command_line(pid)
+    if is_server:
+        for wanted, seconds in (*FAST_STOP, (signal.SIGKILL, 4.0)):
+            if is_alive(pid):
+                os.kill(pid, wanted)
+                wait_until(lambda: not is_alive(pid), seconds)
+    # Children of a server killed by -9 leave as soon as they notice. A new server beside one that
+    # is still writing would ruin the data, so the stale file goes only after the last of them.
+    if not wait_until(lambda: _count_attached(lines) == 0, 2.0):
+        kill_group(pid)
+        if not wait_until(lambda: _count_attached(lines) == 0, 10.0):
+            raise SetupError(f"A PostgreSQL of an earlier run still works in {data}; stop it.")
+    if not (is_server and is_alive(pid)):
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def make_database(server_url: str, name: str) -> None:

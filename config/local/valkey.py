@@ -126,7 +126,7 @@ class Doorbell:
         return self._is_running() and self._answers(port)
 
     def _answers(self, port: int) -> bool:
-        client = redis.Redis(port=port, password=self.password, socket_timeout=5)
+        client = redis.Redis("127.0.0.1", port, password=self.password, socket_timeout=5)
         try:
             return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):
