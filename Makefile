@@ -5,8 +5,6 @@ PYTHON ?= $(firstword $(shell for name in python3 python3.14 python3.13 python3.
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done) python3)
 RUN = .venv/bin/python
 
-export SIZE SPEED PORT HOST RECIPIENTS ROSTER OUT ONLY SCALE
-
 .PHONY: demo main-job test lint bench spec runtime develop lock clean
 
 demo: runtime  ## the whole product with a made-up district, until Ctrl-C

@@ -47,6 +47,7 @@ def start_tied(
     environment: dict[str, str] | None = None,
     directory: Path | None = None,
     output: IO[bytes] | int | None = None,
+    errors: IO[bytes] | int | None = None,
     user: int | None = None,
     group: int | None = None,
     pass_fds: tuple[int, ...] = (),
@@ -71,7 +72,7 @@ def start_tied(
         cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
+        stderr=subprocess.STDOUT if output is not None and errors is None else errors,
         start_new_session=True,
         pass_fds=pass_fds,
         user=user,
@@ -81,20 +82,34 @@ def start_tied(
     )
 
 
-def stop_process(
-    process: subprocess.Popen[bytes], steps: list[tuple[signal.Signals, float]]
-) -> int | None:
-    """Send each signal and wait its seconds for the end; at last kill -9 the whole group."""
-    for wanted, seconds in steps:
-        if process.poll() is not None:
-            break
-        process.send_signal(wanted)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            continue
-    kill_group(process.pid)
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process of ours has ended. It is not reaped: until ``reap`` its id, which is also
+    that of its group, cannot become another's."""
+    if process.returncode is not None:
+        return True
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, process.pid, options) is not None
+
+
+def reap(process: subprocess.Popen[bytes]) -> int:
+    """Kill -9 whatever is left of a process and its group, and return its exit code."""
+    if process.returncode is None:
+        kill_group(process.pid)
     return process.wait()
+
+
+def stop_processes(
+    processes: list[subprocess.Popen[bytes]], steps: list[tuple[signal.Signals, float]]
+) -> None:
+    """Send each signal to all of them and wait its seconds for the end; at last kill -9."""
+    for wanted, seconds in steps:
+        for process in processes:
+            if not has_ended(process):
+                process.send_signal(wanted)
+        if wait_until(lambda: all(map(has_ended, processes)), seconds):
+            break
+    for process in processes:
+        reap(process)
 
 
 def kill_group(leader: int) -> None:

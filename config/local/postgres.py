@@ -21,10 +21,11 @@ from config.local.lifetime import (
     SetupError,
     command_line,
     find_free_port,
+    has_ended,
     is_alive,
     kill_group,
     last_lines,
-    stop_process,
+    stop_processes,
     wait_until,
     write_private,
 )
@@ -119,6 +120,8 @@ def choose_server(data: Path) -> Server:
 class Cluster:
     """One data directory with its server process. ``directory`` must be locked by the caller."""
 
+    name = "PostgreSQL"
+
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self.directory = directory
         self.log = directory / "log" / "postgres.log"
@@ -175,10 +178,10 @@ class Cluster:
     def stop(self) -> None:
         """Stop the server: fast and clean, at worst by kill -9 (nothing committed is lost)."""
         if self.process is not None:
-            stop_process(self.process, FAST_STOP)
+            stop_processes([self.process], FAST_STOP)
 
     def _is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and not has_ended(self.process)
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         assert self.placement is not None

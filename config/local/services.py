@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from config.local.accounts import remove_shelter
-from config.local.lifetime import SetupError, locked
+from config.local.lifetime import SetupError, has_ended, locked
 from config.local.postgres import Cluster, make_database
 from config.local.valkey import Doorbell
 
@@ -27,17 +27,16 @@ class Services:
         self.environment = environment
         self.own = own
 
+    def find_dead(self) -> list[Cluster | Doorbell]:
+        """Those of the two that have ended by themselves."""
+        return [each for each in self.own if each.process is not None and has_ended(each.process)]
+
     def revive(self) -> list[str]:
         """Start again what has died, on the same port; the names of what had."""
-        revived = []
-        for service in self.own:
-            if service.process is not None and service.process.poll() is not None:
-                if isinstance(service, Cluster):
-                    service.recover()
-                else:
-                    service.start()
-                revived.append("PostgreSQL" if isinstance(service, Cluster) else "Valkey")
-        return revived
+        dead = self.find_dead()
+        for service in dead:
+            service.recover()
+        return [service.name for service in dead]
 
     def stop(self) -> None:
         """Stop the doorbell first, then the truth."""

