@@ -14,3 +14,23 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("messenger")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next
+# one, so that a stopped worker does not find a heap of them. (seconds, queue)
+TICKS: dict[str, tuple[float, str]] = {
+    "messenger.tasks.start_due": (5.0, "periodic"),
+    "voice.tasks.resume_dispatch": (10.0, "periodic"),
+    "voice.tasks.poll_call_log": (15.0, "collect"),
+    "voice.tasks.sweep_phone": (60.0, "periodic"),
+    "sentlog.tasks.recompute_summaries": (5.0, "periodic"),
+    "sentlog.tasks.resume_reports": (60.0, "periodic"),
+}
+
+app.conf.beat_schedule = {
+    name: {
+        "task": name,
+        "schedule": seconds,
+        "options": {"queue": queue, "expires": max(seconds, 15.0)},
+    }
+    for name, (seconds, queue) in TICKS.items()
+}

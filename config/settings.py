@@ -183,8 +183,10 @@ CELERY_TASK_CREATE_MISSING_QUEUES = True
 # --- The dialer -----------------------------------------------------------------------------
 # Loopback over plain http is for the switchboard of the demo and the tests alone.
 DIALER_ALLOW_LOOPBACK = env.bool("DIALER_ALLOW_LOOPBACK", default=False)
-DIALER_CONNECT_SECONDS = env.float("DIALER_CONNECT_SECONDS", default=5.0)
-DIALER_TOTAL_SECONDS = env.float("DIALER_TOTAL_SECONDS", default=10.0)
+# Hosts that an end point may name; empty allows any public one.
+DIALER_ALLOWED_HOSTS = env.list("DIALER_ALLOWED_HOSTS", default=[])
+# First wait after a request in doubt, in seconds; doubles up to five minutes. Tests shorten it.
+DISPATCH_FIRST_WAIT = env.float("DISPATCH_FIRST_WAIT", default=2.0)
 
 # Keys that encrypt credentials at rest, newest first; the first one writes, all of them read.
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])

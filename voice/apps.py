@@ -1,7 +1,13 @@
-"""The voice app."""
+"""The phone's app: registers voice and text as channels of the messenger."""
 
 from django.apps import AppConfig
 
 
 class VoiceConfig(AppConfig):
     name = "voice"
+
+    def ready(self) -> None:
+        from messenger.channels.registry import register
+        from voice.channel import PhoneChannel
+
+        register(PhoneChannel())

@@ -65,7 +65,7 @@ class VoiceSettings(models.Model):
 
 
 class CustomerAccount(models.Model):
-    """A customerID that the dialer assigned: one for the district, one for each school (A1-09, A1-10).
+    """A customerID of the dialer: one for the district, one for each school (A1-09, A1-10).
 
     For the dialer's recognition only: a blank one changes nothing (A1-11).
     """
@@ -119,7 +119,7 @@ class DialerJob(models.Model):
 
     ::
 
-        frozen ──SubmitJob accepted──→ open ──TotalChains accepted──→ sealed ──JOB_RESULT──→ finished
+        frozen ──SubmitJob taken──→ open ──TotalChains taken──→ sealed ──JOB_RESULT──→ finished
            └──Job part refused──→ refused            (cancel is an order apart, see `cancel_*`)
 
     `content` is the FrozenJob as JSON. `endpoint` is committed before the first send (ruling 23).
@@ -190,6 +190,7 @@ class DialerBatch(models.Model):
     steps = models.PositiveIntegerField(default=0)
     total_chains = models.PositiveIntegerField(null=True)
     content = models.TextField(blank=True)
+    frozen_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     accepted_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)

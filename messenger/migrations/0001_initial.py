@@ -267,6 +267,7 @@ class Migration(migrations.Migration):
                 ("roster_text_reasons", models.PositiveSmallIntegerField(default=0)),
                 ("roster_messenger_mark", models.BooleanField(default=True)),
                 ("roster_metadata_columns", models.JSONField(blank=True, default=dict)),
+                ("contacts_changed_at", models.DateTimeField(editable=False, null=True)),
             ],
             options={
                 "constraints": [

@@ -90,7 +90,7 @@ class Message(models.Model):
     )
     sender_name = models.CharField(max_length=310)
     schedule_name = models.CharField(max_length=200, blank=True)
-    # A number for people, given at confirm when voice or text is among the modes (ruling 16, B2-15).
+    # A number for people, given at confirm when voice or text is a mode (ruling 16, B2-15).
     schedule_id = models.BigIntegerField(null=True, unique=True)
 
     district_wide = models.BooleanField(default=False)

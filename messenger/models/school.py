@@ -34,6 +34,9 @@ class District(models.Model):
     roster_text_reasons = models.PositiveSmallIntegerField(default=0)
     roster_messenger_mark = models.BooleanField(default=True)
     roster_metadata_columns = models.JSONField(default=dict, blank=True)
+    # When consent, do-not-contact or relationships last changed: batches frozen before are checked
+    # again at hand-over (ruling 5), all others are not, which keeps a large send fast.
+    contacts_changed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_district")]

@@ -334,6 +334,7 @@ class Migration(migrations.Migration):
                 ("steps", models.PositiveIntegerField(default=0)),
                 ("total_chains", models.PositiveIntegerField(null=True)),
                 ("content", models.TextField(blank=True)),
+                ("frozen_at", models.DateTimeField(auto_now_add=True)),
                 ("sent_at", models.DateTimeField(null=True)),
                 ("accepted_at", models.DateTimeField(null=True)),
                 ("lease_until", models.DateTimeField(null=True)),

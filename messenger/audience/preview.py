@@ -1,0 +1,144 @@
+"""What the check page says before sending: who, by which device, who is left out and why.
+
+Counted with the same SQL that a launch uses (`resolve`), as of now: recipients are resolved again
+at launch (ruling 5). Reads only, and no list of people ever comes to Python.
+"""
+
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from messenger import ledger, lifecycle
+from messenger.audience import resolve
+from messenger.audience.criteria import CONTACTS, STAFF
+from messenger.composition import Composition
+from messenger.models import Device, Mode
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A group that the message will not reach: `people` of them, and why in words."""
+
+    code: str
+    label: str
+    people: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The audience as of now. `calls` are unique phone numbers; `families` are groups of students
+    connected by their guardians; `chains` is how many call chains will run."""
+
+    students: int = 0
+    families: int = 0
+    recipients: int = 0
+    people_without_device: int = 0
+    calls: int = 0
+    chains: int = 0
+    by_device: list[tuple[str, int]] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    blockers: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def preview(composition: Composition) -> Preview:
+    """Counts the audience of a composition and lists what stands in the way of sending it."""
+    now = timezone.now()
+    criteria = composition.criteria
+    blockers = lifecycle.problems_with(composition, now)
+    parameters = ledger.audience_parameters(
+        criteria, lifecycle.today(now), composition.reason, composition.modes
+    )
+    # CTEs that are read more than once are computed once; everything is one statement, so that the
+    # figures agree with each other. 100,000 students take about a second.
+    staff = (
+        f"UNION ALL {resolve.staff_pairs(of_slice=False)}" if STAFF in criteria.deliver_to else ""
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '64MB'")
+        cursor.execute(
+            f"""
+            WITH students AS MATERIALIZED ({resolve.students_of_all(criteria)}),
+            pairs AS MATERIALIZED (({resolve.pairs(criteria)}) {staff}),
+            points AS MATERIALIZED ({resolve.points()}),
+            reached AS (SELECT * FROM points WHERE verdict = ''),
+            people AS (
+                SELECT p.recipient_id, bool_or(x.verdict = '') AS ok,
+                    count(x.recipient_id) AS devices,
+                    bool_or(x.verdict = 'invalid_number') AS invalid,
+                    bool_or(x.verdict = 'do_not_contact') AS refused,
+                    bool_or(x.verdict IN ('opted_out', 'extension')) AS no_text
+                FROM (SELECT DISTINCT recipient_id FROM pairs) p
+                LEFT JOIN (SELECT DISTINCT recipient_id, verdict FROM points) x USING (recipient_id)
+                GROUP BY p.recipient_id
+            )
+            SELECT
+                (SELECT count(*) FROM students),
+                (SELECT count(DISTINCT coalesce(p.family, p.id))
+                    FROM students s JOIN messenger_person p ON p.id = s.student_id),
+                (SELECT count(*) FROM people),
+                (SELECT count(*) FROM people WHERE devices = 0),
+                (SELECT count(DISTINCT value) FROM reached WHERE mode IN ('voice', 'text')),
+                (SELECT count(*) FROM (SELECT DISTINCT student_id,
+                    coalesce(household_id, -recipient_id) FROM reached WHERE mode = 'voice') c),
+                (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND invalid),
+                (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND NOT invalid
+                    AND refused),
+                (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND NOT invalid
+                    AND NOT refused AND no_text),
+                (SELECT count(*) FROM students s WHERE NOT EXISTS
+                    (SELECT 1 FROM pairs p WHERE p.student_id = s.student_id)),
+                (SELECT json_agg(json_build_array(device, addresses)) FROM (
+                    SELECT device, count(DISTINCT value) AS addresses FROM reached
+                    GROUP BY device) d)""",
+            parameters,
+        )
+        (
+            students,
+            families,
+            recipients,
+            without,
+            calls,
+            chains,
+            invalid,
+            refused,
+            no_text,
+            alone,
+            devices,
+        ) = cursor.fetchone()
+    left_out = [
+        LeftOut("no_device", _("No device marked for this kind of message"), without),
+        LeftOut("invalid_number", _("Only phone numbers that cannot be dialed"), invalid),
+        LeftOut("do_not_contact", _("Asked not to be contacted"), refused),
+        LeftOut("no_text", _("Texts stopped or not possible"), no_text),
+    ]
+    if CONTACTS in criteria.deliver_to:
+        left_out.append(LeftOut("no_contact", _("Students without a messenger contact"), alone))
+    if criteria.school_ids and not blockers and calls == 0 and Mode.VOICE in composition.modes:
+        blockers.append(
+            _("Nobody would be called: no one in this choice has a phone marked for this message.")
+        )
+    counted = dict(devices or [])
+    return Preview(
+        students=students,
+        families=families,
+        recipients=recipients,
+        people_without_device=without,
+        calls=calls,
+        chains=chains,
+        by_device=[(str(d.label), counted[d.value]) for d in Device if d.value in counted],
+        left_out=[group for group in left_out if group.people],
+        blockers=blockers,
+        warnings=_warnings(composition, recipients, without),
+    )
+
+
+def _warnings(composition: Composition, recipients: int, without: int) -> list[str]:
+    if recipients and without * 5 > recipients:
+        return [
+            _("%(share)s of the recipients have no device for this kind of message.")
+            % {"share": f"{without / recipients:.0%}"}
+        ]
+    return []

@@ -1,0 +1,189 @@
+"""From criteria to people and their devices, in SQL: who, about whom, by which number.
+
+Everything here is text for PostgreSQL and the parameters it needs; nothing is executed and nothing
+is written. `ledger` builds a launch from it and `preview` counts with it, so that what the sender
+sees and what is sent come from one definition. Parameters are psycopg2's named ones:
+
+======================  ==========================================================================
+``schools``             ids of the schools picked (empty: nobody)
+``grades``              CEDS grades picked; empty for all
+``today``               date in the district's zone: relationships and enrollments must include it
+``bit``                 bit of the contact reason
+``modes``               delivery modes picked
+``device_order``        devices in dialing order (X-29)
+``people``              person ids of a slice
+======================  ==========================================================================
+"""
+
+from messenger.audience.criteria import CONTACTS, STUDENTS, Criteria
+
+# Household phones are chains of their own and come first; unnamed devices come last.
+DEFAULT_DEVICE_ORDER = ["cell", "work", "other", "pager"]
+
+# Slice ends, in students: small ones first so that the first call leaves at once (performance.md:
+# one transaction for 100,000 families let the first call wait 48.9 s; slices: 0.1 to 0.3 s).
+SLICE_ENDS = [200, 700, 1_700, 3_700, 7_700]
+SLICE_STUDENTS = 8_000
+# Families stay together up to this many students (ruling 13: about 200 people).
+FAMILY_STUDENTS = 100
+
+
+def enrolled(criteria: Criteria) -> str:
+    """Rows (student_id, school_id) of the enrollments that the criteria mean; a student may appear
+    once for every school. Only active people."""
+    active = """
+        AND e.active AND (e.start_date IS NULL OR e.start_date <= %(today)s)
+        AND (e.end_date IS NULL OR e.end_date >= %(today)s)"""
+    return f"""
+        SELECT e.person_id AS student_id, c.school_id
+        FROM messenger_calendar c
+        JOIN messenger_enrollment e ON e.calendar_id = c.id
+        WHERE c.active AND c.school_id = ANY(%(schools)s)
+        {"AND e.grade = ANY(%(grades)s)" if criteria.grades else ""}
+        {active if criteria.active_only else ""}"""
+
+
+def plan_students(criteria: Criteria) -> str:
+    """Rows (number, person_ids) of the student slices, numbered from 0 without gaps.
+
+    Families are whole: a student's place is that of the first of its family (or of its part of a
+    very large one), so that shared numbers meet in one slice.
+    """
+    ends = ", ".join(str(end) for end in SLICE_ENDS)
+    return f"""
+        WITH chosen AS (
+            SELECT DISTINCT p.id, coalesce(p.family, p.id) AS family
+            FROM ({enrolled(criteria)}) e JOIN messenger_person p ON p.id = e.student_id
+            WHERE p.active
+        ), counted AS (
+            SELECT id, family,
+                row_number() OVER (ORDER BY family, id) AS n,
+                (row_number() OVER (PARTITION BY family ORDER BY id) - 1)
+                    / {FAMILY_STUDENTS} AS part
+            FROM chosen
+        ), placed AS (
+            SELECT id, n, min(n) OVER (PARTITION BY family, part) AS place FROM counted
+        ), sliced AS (
+            SELECT id, n, CASE WHEN place <= {SLICE_ENDS[-1]}
+                THEN width_bucket(place, ARRAY[{ends}]::bigint[])
+                ELSE {len(SLICE_ENDS)}
+                    + (place - {SLICE_ENDS[-1] + 1}) / {SLICE_STUDENTS} END AS slice
+            FROM placed
+        )
+        SELECT (row_number() OVER (ORDER BY slice) - 1)::int AS number, person_ids
+        FROM (SELECT slice, array_agg(id ORDER BY n) AS person_ids FROM sliced GROUP BY slice) s"""
+
+
+def plan_staff() -> str:
+    """Rows (number, person_ids) of the staff slices, numbered from 0."""
+    return f"""
+        SELECT (row_number() OVER (ORDER BY slice) - 1)::int AS number, person_ids FROM (
+            SELECT n / {SLICE_STUDENTS} AS slice, array_agg(id ORDER BY id) AS person_ids FROM (
+                SELECT p.id, row_number() OVER (ORDER BY p.id) - 1 AS n
+                FROM messenger_person p
+                WHERE p.active AND EXISTS (
+                    SELECT 1 FROM messenger_staffassignment a
+                    WHERE a.person_id = p.id AND a.school_id = ANY(%(schools)s) AND {_current("a")})
+            ) numbered GROUP BY slice
+        ) sliced"""
+
+
+def students_of_slice(criteria: Criteria) -> str:
+    """Rows (student_id, school_id) of the slice's people; of several schools the lowest id."""
+    return f"""
+        SELECT e.student_id, min(e.school_id) AS school_id
+        FROM ({enrolled(criteria)} AND e.person_id = ANY(%(people)s)) e
+        GROUP BY e.student_id"""
+
+
+def students_of_all(criteria: Criteria) -> str:
+    """The same for everybody whom the criteria mean."""
+    return f"""
+        SELECT e.student_id, min(e.school_id) AS school_id
+        FROM ({enrolled(criteria)}) e JOIN messenger_person p ON p.id = e.student_id
+        WHERE p.active GROUP BY e.student_id"""
+
+
+def pairs(criteria: Criteria) -> str:
+    """Rows (student_id, school_id, recipient_id, role) from a CTE `students`: a recipient appears
+    once for each student (A3-02, A4-07). A student who is their own messenger contact (emancipated)
+    counts as a contact."""
+    parts = []
+    if CONTACTS in criteria.deliver_to:
+        parts.append(f"""
+        SELECT s.student_id, s.school_id, r.guardian_id AS recipient_id, 'contact' AS role
+        FROM students s
+        JOIN messenger_relationship r ON r.student_id = s.student_id
+        JOIN messenger_person g ON g.id = r.guardian_id
+        WHERE r.messenger AND g.active AND {_current("r")}""")
+    if STUDENTS in criteria.deliver_to:
+        unless_contact = f"""
+        WHERE NOT EXISTS (
+            SELECT 1 FROM messenger_relationship r WHERE r.student_id = s.student_id
+                AND r.guardian_id = s.student_id AND r.messenger AND {_current("r")})"""
+        parts.append(f"""
+        SELECT s.student_id, s.school_id, s.student_id AS recipient_id, 'student' AS role
+        FROM students s {unless_contact if CONTACTS in criteria.deliver_to else ""}""")
+    if not parts:
+        return """
+        SELECT NULL::bigint AS student_id, NULL::bigint AS school_id, NULL::bigint AS recipient_id,
+            '' AS role WHERE false"""
+    return " UNION ALL ".join(parts)
+
+
+def staff_pairs(of_slice: bool = True) -> str:
+    """Rows like `pairs` for current staff of the schools; no student (B7-03)."""
+    return f"""
+        SELECT NULL::bigint AS student_id, min(a.school_id) AS school_id,
+            a.person_id AS recipient_id, 'staff' AS role
+        FROM messenger_staffassignment a JOIN messenger_person p ON p.id = a.person_id
+        WHERE p.active AND a.school_id = ANY(%(schools)s) AND {_current("a")}
+            {"AND a.person_id = ANY(%(people)s)" if of_slice else ""}
+        GROUP BY a.person_id"""
+
+
+def points() -> str:
+    """Rows of every marked device of the CTE `pairs`: one for each (student, recipient, mode,
+    number with extension), named after the first device that has it (ruling 6).
+
+    `household_id` is set for a household phone. `verdict` says why a row is not handed over:
+    invalid_number (A4-02), do_not_contact, extension (a text), opted_out (A5-10); empty when it is.
+    A household's phone serves every student who has a member of it as messenger contact (ruling 3),
+    so the student need not live there.
+    """
+    columns = """p.student_id, p.school_id, p.recipient_id, p.role, cp.id AS contact_point_id,
+            cp.household_id, cp.device, cp.value, cp.extension, cp.valid, cp.private, f.mode"""
+    marked = """JOIN messenger_contactpreference f ON f.contact_point_id = cp.id
+            AND f.reasons & %(bit)s <> 0 AND f.mode = ANY(%(modes)s)
+        WHERE cp.active"""
+    return f"""
+        SELECT DISTINCT ON (student_id, recipient_id, mode, value, extension) m.*,
+            CASE WHEN m.household_id IS NOT NULL THEN 0
+                ELSE coalesce(array_position(%(device_order)s, m.device::text), 90) END AS rank,
+            CASE WHEN NOT m.valid THEN 'invalid_number'
+                WHEN EXISTS (SELECT 1 FROM messenger_donotcontact x
+                    WHERE x.value = m.value AND x.mode = m.mode) THEN 'do_not_contact'
+                WHEN m.mode = 'text' AND m.extension <> '' THEN 'extension'
+                WHEN m.mode = 'text' AND EXISTS (SELECT 1 FROM messenger_textconsent t
+                    WHERE t.number = m.value AND t.state = 'opted_out') THEN 'opted_out'
+                ELSE '' END AS verdict
+        FROM (
+            SELECT {columns} FROM pairs p
+            JOIN messenger_contactpoint cp ON cp.person_id = p.recipient_id {marked}
+            UNION ALL
+            SELECT {columns} FROM pairs p
+            JOIN messenger_householdmembership h ON h.person_id = p.recipient_id
+                AND p.role = 'contact' AND {_current("h")}
+            JOIN messenger_contactpoint cp ON cp.household_id = h.household_id {marked}
+        ) m
+        ORDER BY student_id, recipient_id, mode, value, extension,
+            CASE WHEN m.household_id IS NOT NULL THEN 0
+                ELSE coalesce(array_position(%(device_order)s, m.device::text), 90) END,
+            contact_point_id"""
+
+
+def _current(alias: str) -> str:
+    """Active today: the flag and both dates."""
+    return f"""{alias}.active
+            AND ({alias}.start_date IS NULL OR {alias}.start_date <= %(today)s)
+            AND ({alias}.end_date IS NULL OR {alias}.end_date >= %(today)s)"""

@@ -1,0 +1,1 @@
+"""The channels: how a mode leaves the house. Each is found through `registry`."""

@@ -1,0 +1,75 @@
+"""The door between the message and the ways it leaves: the Channel protocol and who registered.
+
+`messenger` calls channels through this protocol and knows none of them; `voice` registers the phone
+from its `AppConfig.ready` (ruling 12). No channel's rule is written here.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from messenger.composition import Composition
+    from messenger.models import LaunchSlice, Message
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What a channel fixes at confirm: the dialing window as instants (empty for an emergency) and
+    its settings as JSON, so that later changes do not reach the message (ruling 5)."""
+
+    dial_from: datetime | None = None
+    dial_until: datetime | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Channel(Protocol):
+    """One way out. Every method may be called again with the same arguments."""
+
+    modes: frozenset[str]
+
+    def check(self, composition: "Composition", now: datetime) -> list[str]:
+        """What stands in the way of sending, in words for the sender; empty when nothing does."""
+        ...
+
+    def freeze(self, composition: "Composition", now: datetime) -> Frozen:
+        """Window and settings for this message. Called after `check` found nothing."""
+        ...
+
+    def prepare(self, message: "Message") -> None:
+        """Before the first slice, outside any transaction: may ask the outside, must not fail."""
+        ...
+
+    def plan(self, message: "Message", launch_slice: "LaunchSlice") -> int:
+        """Inside the slice's transaction, after its rows: freezes what will be handed over.
+        Returns how many chains that is."""
+        ...
+
+    def plan_complete(self, message: "Message") -> None:
+        """Inside the transaction of the last slice: nothing more will be added."""
+        ...
+
+    def hand_over(self, message: "Message") -> None:
+        """After a commit that left something to send: rings the doorbell."""
+        ...
+
+    def cancel(self, message: "Message") -> None:
+        """Inside the cancel's transaction: closes what never left the house; on commit, recalls
+        the rest."""
+        ...
+
+
+_channels: list[Channel] = []
+
+
+def register(channel: Channel) -> None:
+    """Adds a channel once, however often `ready` runs."""
+    if not any(type(known) is type(channel) for known in _channels):
+        _channels.append(channel)
+
+
+def channels_for(modes: Iterable[str]) -> Iterator[Channel]:
+    """The channels that carry any of the modes, each once."""
+    wanted = frozenset(modes)
+    return (channel for channel in _channels if channel.modes & wanted)

@@ -1,0 +1,75 @@
+"""What a sender wants to send, as one value on its way from a draft to a message.
+
+Pure: it is checked by channels, previewed by the audience and confirmed by `lifecycle`; it changes
+nothing itself.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from django.utils import timezone
+
+from messenger.audience.criteria import Criteria
+from messenger.models import ContactReason, MessageDraft, Mode
+
+EMERGENCY_TOOL = "emergency"
+# tool → (type label of the log, contact reason)
+TOOLS: dict[str, tuple[str, ContactReason]] = {
+    "general": ("Message Builder", ContactReason.GENERAL),
+    EMERGENCY_TOOL: ("Emergency Messenger", ContactReason.EMERGENCY),
+}
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A message before confirm. `scheduled_at` empty is now; window times are wall time in the
+    district's zone, empty for the district's own hours."""
+
+    tool: str
+    subject: str
+    voice_text: str
+    criteria: Criteria
+    scheduled_at: datetime | None = None
+    window_start: time | None = None
+    window_end: time | None = None
+    modes: tuple[str, ...] = (Mode.VOICE.value,)
+
+    @property
+    def emergency(self) -> bool:
+        return self.tool == EMERGENCY_TOOL
+
+    @property
+    def type_label(self) -> str:
+        return TOOLS[self.tool][0]
+
+    @property
+    def reason(self) -> ContactReason:
+        return TOOLS[self.tool][1]
+
+    @classmethod
+    def from_draft(cls, draft: MessageDraft) -> "Composition":
+        """Reads `draft.content`: subject, voice_text, criteria, scheduled_at (ISO with offset or
+        null), window_start and window_end ("HH:MM"). An emergency has neither time nor window
+        (A2-01, A2-02), whatever the draft says."""
+        content = draft.content
+        emergency = draft.tool == EMERGENCY_TOOL
+        scheduled = None if emergency else content.get("scheduled_at")
+        return cls(
+            tool=draft.tool,
+            subject=content.get("subject", ""),
+            voice_text=content.get("voice_text", ""),
+            criteria=Criteria.from_json(content.get("criteria", {})),
+            scheduled_at=_aware(scheduled) if scheduled else None,
+            window_start=None if emergency else _time(content.get("window_start")),
+            window_end=None if emergency else _time(content.get("window_end")),
+            modes=tuple(content.get("modes", (Mode.VOICE.value,))),
+        )
+
+
+def _time(value: str | None) -> time | None:
+    return time.fromisoformat(value) if value else None
+
+
+def _aware(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo else timezone.make_aware(moment)

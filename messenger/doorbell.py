@@ -1,0 +1,41 @@
+"""Rings that make things happen soon. Losing one costs seconds, never a message.
+
+Each rings a Celery task on commit, with ids alone; a broker that is down is logged and forgotten,
+because the ticks look at the database. The tasks themselves are thin shells in `messenger.tasks`.
+"""
+
+import logging
+from functools import partial
+
+from celery import Task
+from django.db import transaction
+
+log = logging.getLogger(__name__)
+
+URGENT = "urgent"
+DISPATCH = "dispatch"
+
+
+def ring(task: Task, *ids: object, queue: str) -> None:
+    """Queues the task on commit; a broker that does not answer is no error."""
+    transaction.on_commit(partial(_send, task, ids, queue))
+
+
+def _send(task: Task, ids: tuple[object, ...], queue: str) -> None:
+    try:
+        # No retries here: a dead broker must not hold a web request; the tick comes anyway.
+        task.apply_async(args=list(ids), queue=queue, retry=False)
+    except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the tick helps
+        log.warning("no broker for %s: %s", task.name, type(error).__name__)
+
+
+def launch(message_id: int) -> None:
+    from messenger.tasks import launch_message
+
+    ring(launch_message, message_id, queue=DISPATCH)
+
+
+def expand(message_id: int, *, urgent: bool) -> None:
+    from messenger.tasks import expand_message
+
+    ring(expand_message, message_id, queue=URGENT if urgent else DISPATCH)

@@ -1,0 +1,516 @@
+"""The only writer of launch plans, deliveries and attempts: plan, expand, apply results, close.
+
+Every statement here works on sets and says why it is written as it is; the ORM reads and does the
+small things. `Message.status` is not written here (`lifecycle` does), and what a channel sends is
+not known here: rows carry a chain and a step, and whoever reports a result names them.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from messenger.audience import resolve
+from messenger.audience.criteria import STAFF, Criteria
+from messenger.models import ContactReason, District, LaunchSlice, Message, Mode
+from messenger.models.delivery import ROWS_PER_SLICE
+
+
+class LedgerError(Exception):
+    """The ledger would have broken one of its own rules; nothing was written."""
+
+
+# ------------------------------------------------------------------------------------- the plan
+
+
+def store_plan(message: Message, today: date) -> int:
+    """Writes the message's launch plan, once: slices of whole families, staff after them.
+
+    Returns the number of slices. Runs in the launch's transaction; ids never pass through Python.
+    """
+    criteria = Criteria.from_json(message.criteria)
+    parameters = query_parameters(message, criteria, today)
+    with connection.cursor() as cursor:
+        for kind, rows in (
+            (LaunchSlice.Kind.STUDENTS, resolve.plan_students(criteria)),
+            (LaunchSlice.Kind.STAFF, resolve.plan_staff() if STAFF in criteria.deliver_to else ""),
+        ):
+            if not rows:
+                continue
+            cursor.execute(
+                f"""
+                INSERT INTO messenger_launchslice
+                    (message_id, number, kind, person_ids, state, deliveries, chains)
+                SELECT %(message)s, number + (SELECT coalesce(max(number) + 1, 0)
+                    FROM messenger_launchslice WHERE message_id = %(message)s),
+                    %(kind)s, person_ids, 'planned', 0, 0
+                FROM ({rows}) plan""",
+                {**parameters, "kind": kind},
+            )
+        cursor.execute(
+            "SELECT count(*) FROM messenger_launchslice WHERE message_id = %s", [message.pk]
+        )
+        return int(cursor.fetchone()[0])
+
+
+def query_parameters(message: Message, criteria: Criteria, today: date) -> dict[str, Any]:
+    """The named parameters of `audience.resolve` for a message, as frozen at confirm."""
+    return audience_parameters(
+        criteria,
+        today,
+        ContactReason(message.contact_reason),
+        message.modes.values_list("mode", flat=True),
+        message.settings_frozen.get("device_order"),
+    ) | {"message": message.pk}
+
+
+def audience_parameters(
+    criteria: Criteria,
+    today: date,
+    reason: ContactReason,
+    modes: Iterable[str],
+    device_order: list[str] | None = None,
+) -> dict[str, Any]:
+    """The named parameters of `audience.resolve`; without an order the district's own."""
+    return {
+        "schools": list(criteria.school_ids),
+        "grades": list(criteria.grades),
+        "today": today,
+        "bit": reason.bit,
+        "modes": list(modes),
+        "device_order": device_order
+        or District.current().device_order
+        or resolve.DEFAULT_DEVICE_ORDER,
+    }
+
+
+# ------------------------------------------------------------------------------------ expansion
+
+
+def expand(message: Message, launch_slice: LaunchSlice, today: date, now: datetime) -> int:
+    """Writes the rows of one slice: who, about whom, by which device, on which chain and step.
+
+    Returns the number of rows. Runs inside the transaction that locks the slice (ruling 14); a
+    second run finds the slice frozen. One statement builds the rows in a temporary table, one
+    inserts them: with the rows known, chains and steps are numbered by window functions over a
+    single sort. Ids follow the sort, so that the lowest id of a number is its first row (ruling 8).
+    """
+    criteria = Criteria.from_json(message.criteria)
+    parameters = query_parameters(message, criteria, today) | {
+        "people": launch_slice.person_ids,
+        "base": launch_slice.number * ROWS_PER_SLICE,
+        "now": now,
+    }
+    of_staff = launch_slice.kind == LaunchSlice.Kind.STAFF
+    with_text = Mode.TEXT in parameters["modes"]
+    with connection.cursor() as cursor:
+        # The planner guesses 1,000 rows for a temporary table; sorts and hash joins of a slice fit
+        # into 64 MB and would spill at the default 4.
+        cursor.execute("SET LOCAL work_mem = '64MB'")
+        # A name of its own for each run: a reused name would keep the first run's plan statistics.
+        cursor.execute("DROP TABLE IF EXISTS expansion")
+        cursor.execute(
+            f"""
+            CREATE TEMPORARY TABLE expansion ON COMMIT DROP AS
+            WITH students AS ({resolve.students_of_slice(criteria)}),
+            pairs AS ({resolve.staff_pairs() if of_staff else resolve.pairs(criteria)}),
+            points AS MATERIALIZED ({resolve.points()}),
+            {_placed_rows(with_text)}
+            SELECT *,
+                CASE WHEN chain_kind IS NOT NULL THEN dense_rank() OVER chains END AS chain,
+                CASE WHEN chain_kind IS NOT NULL THEN dense_rank() OVER steps END AS step,
+                row_number() OVER lines AS line,
+                mode <> 'none' AND row_number() OVER same_value > 1 AS duplicate
+            FROM placed
+            WINDOW chains AS (ORDER BY chain_kind IS NULL, {_CHAIN}),
+                steps AS (PARTITION BY chain_kind IS NULL, {_CHAIN}
+                    ORDER BY mode_rank, rank, value, extension),
+                lines AS (ORDER BY chain_kind IS NULL, {_CHAIN}, mode_rank, rank, value, extension,
+                    recipient_id, student_id),
+                same_value AS (PARTITION BY mode, value ORDER BY chain_kind IS NULL, {_CHAIN},
+                    mode_rank, rank, value, extension, recipient_id, student_id)""",
+            parameters,
+        )
+        _refuse_strangers(cursor)
+        # Chains are numbered by dense_rank over all rows, those without a chain sorted last, so
+        # the ranks of real chains run from 1 without gaps.
+        joined, columns = ("", "")
+        if launch_slice.number > 0 and with_text:
+            joined, columns = _EARLIER_TEXT, _EARLIER_COLUMNS
+        cursor.execute(
+            f"""
+            INSERT INTO messenger_delivery
+                (message_id, id, recipient_id, student_id, school_id, contact_point_id, chain, step,
+                 code, tries, duplicate, confirmed, private, role, mode, device, address, extension,
+                 state, outcome, reason, result_at)
+            SELECT %(message)s, %(base)s + e.line, e.recipient_id, e.student_id, e.school_id,
+                e.contact_point_id, {columns or "%(base)s + e.chain, e.step,"}
+                CASE e.verdict WHEN 'invalid_number' THEN -2 WHEN 'do_not_contact' THEN -3 END,
+                0, {_duplicate(launch_slice)}, false, e.private, e.role, e.mode, e.device, e.value,
+                e.extension,
+                CASE WHEN e.verdict = '' THEN 'pending' ELSE 'done' END,
+                CASE e.verdict WHEN '' THEN '' WHEN 'opted_out' THEN 'opted_out'
+                    WHEN 'extension' THEN 'not_eligible' WHEN 'no_device' THEN 'no_device'
+                    ELSE 'failed' END,
+                e.verdict,
+                CASE WHEN e.verdict NOT IN ('', 'no_device') THEN %(now)s END
+            FROM expansion e {joined}
+            ORDER BY e.line""",
+            parameters,
+        )
+        written = cursor.rowcount
+    if written >= ROWS_PER_SLICE:
+        raise LedgerError(f"slice {launch_slice.number} has {written} rows: ids would overlap")
+    return int(written)
+
+
+# The columns that tell one chain from another, in dialing order: about whom, household before
+# person before shared text, whose it is, which number (shared texts alone).
+_CHAIN = "chain_student, chain_kind, chain_owner, chain_text"
+
+
+def _placed_rows(with_text: bool) -> str:
+    """CTEs ending in `placed`: every row with its chain's key; recipients without a device too.
+
+    A household phone is a chain of its own for each student (A3-04); a person's phones and texts
+    about a student are one chain; a text that stands for several recipients is a chain of its own,
+    and its twins carry the key of the first student, so that it goes out once (ruling 9).
+    """
+    shared = (
+        """
+        shared AS (
+            SELECT value, min(student_id) AS student_id, min(recipient_id) AS recipient_id,
+                count(DISTINCT recipient_id) > 1 AS by_several
+            FROM points WHERE mode = 'text' AND verdict = '' GROUP BY value
+        ),"""
+        if with_text
+        else ""
+    )
+    kind = "WHEN p.household_id IS NOT NULL THEN 0"
+    student, owner, text, join = "p.student_id", "p.recipient_id", "''", ""
+    if with_text:
+        join = "LEFT JOIN shared s ON p.mode = 'text' AND p.verdict = '' AND s.value = p.value"
+        kind = "WHEN s.by_several THEN 2 " + kind
+        student = "coalesce(s.student_id, p.student_id)"
+        owner = "CASE WHEN s.by_several THEN 0 ELSE p.recipient_id END"
+        text = "CASE WHEN s.by_several THEN p.value ELSE '' END"
+    return f"""{shared}
+        placed AS (
+            SELECT p.student_id, p.school_id, p.recipient_id, p.role, p.contact_point_id, p.device,
+                p.value, p.extension, p.private, p.mode, p.verdict, p.rank,
+                CASE p.mode WHEN 'voice' THEN 0 ELSE 1 END AS mode_rank,
+                CASE WHEN p.verdict <> '' OR p.mode NOT IN ('voice', 'text') THEN NULL
+                    {kind} ELSE 1 END AS chain_kind,
+                {student} AS chain_student,
+                CASE WHEN p.household_id IS NOT NULL AND p.mode = 'voice' THEN p.household_id
+                    ELSE {owner} END AS chain_owner,
+                {text} AS chain_text
+            FROM points p {join}
+            UNION ALL
+            SELECT p.student_id, p.school_id, p.recipient_id, p.role, NULL, 'none', '', '', false,
+                'none', 'no_device', 99, 9, NULL, p.student_id, p.recipient_id, ''
+            FROM pairs p
+            WHERE NOT EXISTS (SELECT 1 FROM points x WHERE x.recipient_id = p.recipient_id
+                AND x.student_id IS NOT DISTINCT FROM p.student_id)
+        )"""
+
+
+def _duplicate(launch_slice: LaunchSlice) -> str:
+    """Whether a row repeats a (mode, number) of its slice or of an earlier one (B5-09). Families
+    are whole in a slice, so that the look at earlier slices (the unique index) finds little."""
+    if launch_slice.number == 0:
+        return "e.duplicate"
+    return """(e.duplicate OR (e.mode <> 'none' AND EXISTS (SELECT 1 FROM messenger_delivery d
+        WHERE d.message_id = %(message)s AND d.mode = e.mode AND d.address = e.value
+            AND d.id <= %(base)s)))"""
+
+
+# A text to a number that an earlier slice texts already hangs on that step: it goes out once. Its
+# result may be there before this row is; `settle` gives the row what its step got.
+_EARLIER_TEXT = """LEFT JOIN LATERAL (
+        SELECT d.chain, d.step FROM messenger_delivery d
+        WHERE d.message_id = %(message)s AND d.mode = 'text' AND e.mode = 'text'
+            AND e.verdict = '' AND d.address = e.value AND d.extension = e.extension
+            AND d.chain IS NOT NULL AND d.id <= %(base)s
+        ORDER BY d.id LIMIT 1) earlier ON true"""
+_EARLIER_COLUMNS = "coalesce(earlier.chain, %(base)s + e.chain), coalesce(earlier.step, e.step),"
+
+
+def _refuse_strangers(cursor: CursorWrapper) -> None:
+    """The hot tables have no checked foreign keys (they cost 23 s instead of 3 for a million rows);
+    this is the one check instead: every recipient, student and school of the slice exists."""
+    cursor.execute(
+        """
+        SELECT count(*) FROM expansion e
+        LEFT JOIN messenger_person r ON r.id = e.recipient_id
+        LEFT JOIN messenger_person s ON s.id = e.student_id
+        LEFT JOIN messenger_school c ON c.id = e.school_id
+        WHERE r.id IS NULL OR (e.student_id IS NOT NULL AND s.id IS NULL)
+            OR (e.school_id IS NOT NULL AND c.id IS NULL)"""
+    )
+    if strangers := cursor.fetchone()[0]:
+        raise LedgerError(f"{strangers} rows name a person or school that does not exist")
+
+
+# -------------------------------------------------------------------------------------- results
+
+# What a caller of `apply_results` puts into its temporary table, one row for each new log entry
+# that concerns a step. `attempt_ref` is empty for a step's result without a try; `outcome` is the
+# class of the code ('' while it is pending); `final` says the step will have no further try.
+RESULT_COLUMNS = """
+    message_id bigint NOT NULL, chain bigint NOT NULL, step smallint NOT NULL,
+    attempt_ref varchar(64) NOT NULL, number smallint NOT NULL, revision smallint NOT NULL,
+    mode varchar(6) NOT NULL, code smallint, outcome varchar(12) NOT NULL, final boolean NOT NULL,
+    confirmed boolean NOT NULL, reason varchar(40) NOT NULL, answered_by varchar(20) NOT NULL,
+    started_at timestamptz, ended_at timestamptz, occurred_at timestamptz NOT NULL,
+    duration integer, call_error varchar(200) NOT NULL"""
+
+# A step's result is that of its best try: one that reached someone if there is any, else the latest
+# (contract 6). 'unknown' code 17 and -39 are pending: outcome ''.
+_BEST_FIRST = """(a.confirmed OR a.outcome = 'successful') DESC, a.number DESC, a.revision DESC"""
+
+
+def apply_results(table: str, now: datetime) -> set[int]:
+    """Takes new results from a temporary table of RESULT_COLUMNS into attempts and deliveries.
+
+    Returns the ids of the messages touched. Order and repetition do not matter: an attempt keeps
+    its highest revision, and a step is judged from all its attempts each time. Runs in the
+    collector's transaction; `table` is a name of the collector's own, never user input.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO messenger_attempt
+                (message_id, chain, step, attempt_ref, number, revision, mode, code, outcome, final,
+                 confirmed, reason, answered_by, started_at, ended_at, occurred_at, duration,
+                 call_error)
+            SELECT DISTINCT ON (message_id, chain, step, attempt_ref)
+                message_id, chain, step, attempt_ref, number, revision, mode, code, outcome, final,
+                confirmed, reason, answered_by, started_at, ended_at, occurred_at, duration,
+                call_error
+            FROM {table} WHERE attempt_ref <> ''
+            ORDER BY message_id, chain, step, attempt_ref, revision DESC
+            ON CONFLICT (message_id, chain, step, attempt_ref) DO UPDATE SET
+                number = excluded.number, revision = excluded.revision, code = excluded.code,
+                outcome = excluded.outcome,
+                final = messenger_attempt.final OR excluded.final,
+                confirmed = excluded.confirmed, reason = excluded.reason,
+                answered_by = excluded.answered_by,
+                started_at = coalesce(excluded.started_at, messenger_attempt.started_at),
+                ended_at = excluded.ended_at, occurred_at = excluded.occurred_at,
+                duration = excluded.duration, call_error = excluded.call_error
+            WHERE messenger_attempt.revision < excluded.revision"""
+        )
+        return _judge_steps(
+            cursor, f"SELECT DISTINCT message_id, chain, step FROM {table}", table, now
+        )
+
+
+def _judge_steps(cursor: CursorWrapper, steps: str, results: str, now: datetime) -> set[int]:
+    """Writes what the attempts of the given steps amount to into their rows.
+
+    `results` names the table whose rows without an attempt are steps that were never tried
+    (canceled, expired, refused). The join is by (message, chain, step) alone: joining on the state
+    made the planner believe in a million pending rows and ran 50 times slower.
+    """
+    cursor.execute(
+        f"""
+        WITH steps AS MATERIALIZED ({steps}),
+        best AS (
+            SELECT DISTINCT ON (s.message_id, s.chain, s.step) s.message_id, s.chain, s.step,
+                a.code, a.outcome, a.confirmed, a.reason, a.occurred_at, a.ended_at
+            FROM steps s JOIN messenger_attempt a
+                ON a.message_id = s.message_id AND a.chain = s.chain AND a.step = s.step
+            ORDER BY s.message_id, s.chain, s.step, {_BEST_FIRST}
+        ), tried AS (
+            SELECT s.message_id, s.chain, s.step, count(*) AS tries, bool_or(a.final) AS final
+            FROM steps s JOIN messenger_attempt a
+                ON a.message_id = s.message_id AND a.chain = s.chain AND a.step = s.step
+            GROUP BY s.message_id, s.chain, s.step
+        ), untried AS (
+            SELECT DISTINCT ON (message_id, chain, step) message_id, chain, step, code, outcome,
+                reason, occurred_at
+            FROM {results} WHERE attempt_ref = '' AND final
+            ORDER BY message_id, chain, step, revision DESC
+        ), verdict AS (
+            SELECT s.message_id, s.chain, s.step, coalesce(t.tries, 0) AS tries,
+                coalesce(t.final, false) OR u.step IS NOT NULL AS final,
+                CASE WHEN t.tries IS NULL THEN u.code ELSE b.code END AS code,
+                CASE WHEN t.tries IS NULL THEN u.outcome ELSE b.outcome END AS outcome,
+                coalesce(b.confirmed, false) AS confirmed,
+                coalesce(CASE WHEN t.tries IS NULL THEN u.reason ELSE b.reason END, '') AS reason,
+                coalesce(b.ended_at, b.occurred_at, u.occurred_at) AS result_at
+            FROM steps s
+            LEFT JOIN tried t USING (message_id, chain, step)
+            LEFT JOIN best b USING (message_id, chain, step)
+            LEFT JOIN untried u USING (message_id, chain, step)
+        ), written AS (
+            UPDATE messenger_delivery d SET
+                state = CASE WHEN v.final OR d.state = 'done' THEN 'done' ELSE 'submitted' END,
+                outcome = CASE WHEN v.final OR d.state = 'done'
+                    THEN coalesce(nullif(v.outcome, ''), 'failed') ELSE '' END,
+                code = v.code, tries = v.tries, confirmed = v.confirmed, reason = v.reason,
+                result_at = v.result_at
+            FROM verdict v
+            WHERE d.message_id = v.message_id AND d.chain = v.chain AND d.step = v.step
+                -- A row that was closed without a try (taken back, canceled) keeps its end.
+                AND (d.state <> 'done' OR (d.tries > 0 AND v.tries > 0))
+            RETURNING d.message_id
+        )
+        SELECT DISTINCT message_id FROM written"""
+    )
+    touched = {row[0] for row in cursor.fetchall()}
+    _results_changed(cursor, touched, now)
+    return touched
+
+
+def _results_changed(cursor: CursorWrapper, message_ids: Iterable[int], now: datetime) -> None:
+    """Tells the summary's tick that rows of these messages have changed (ruling 11)."""
+    cursor.execute(
+        "UPDATE messenger_message SET results_changed_at = %s WHERE id = ANY(%s)",
+        [now, list(message_ids)],
+    )
+
+
+# -------------------------------------------------------------------------------------- closing
+
+
+def settle(message_id: int, now: datetime) -> int:
+    """Gives open rows of a message what their step already got. Returns the number of rows.
+
+    Needed once, at the end: a row of a later slice may hang on a step whose result came first, and
+    a step whose last try was pending (code 17, -39) ends with that code.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH open AS (
+                SELECT id, chain, step FROM messenger_delivery
+                WHERE message_id = %(message)s AND state <> 'done' AND chain IS NOT NULL
+            ), best AS (
+                SELECT DISTINCT ON (a.chain, a.step) a.chain, a.step, a.code, a.outcome,
+                    a.confirmed, a.reason, coalesce(a.ended_at, a.occurred_at) AS result_at,
+                    count(*) OVER (PARTITION BY a.chain, a.step) AS tries
+                FROM messenger_attempt a
+                WHERE a.message_id = %(message)s
+                    AND (a.chain, a.step) IN (SELECT chain, step FROM open)
+                ORDER BY a.chain, a.step, {_BEST_FIRST}
+            )
+            UPDATE messenger_delivery d SET state = 'done',
+                outcome = coalesce(nullif(b.outcome, ''), 'failed'), code = b.code,
+                confirmed = b.confirmed, reason = b.reason, result_at = b.result_at, tries = b.tries
+            FROM open o JOIN best b ON b.chain = o.chain AND b.step = o.step
+            WHERE d.message_id = %(message)s AND d.id = o.id""",
+            {"message": message_id},
+        )
+        rows = cursor.rowcount
+        if rows:
+            _results_changed(cursor, [message_id], now)
+    return int(rows)
+
+
+def close_open_rows(
+    message_id: int,
+    *,
+    modes: Iterable[str],
+    outcome: str,
+    reason: str,
+    now: datetime,
+    code: int | None = None,
+    chains: tuple[int, int] | None = None,
+    untried_only: bool = False,
+) -> int:
+    """Ends every open row of these modes (of the chains from..to when given). Returns the rows.
+
+    For what will never have a result of its own: canceled before it left, expired, refused.
+    """
+    where, parameters = "", {}
+    if chains is not None:
+        where, parameters = (
+            " AND chain BETWEEN %(first)s AND %(last)s",
+            {
+                "first": chains[0],
+                "last": chains[1],
+            },
+        )
+    if untried_only:
+        where += " AND tries = 0"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE messenger_delivery SET state = 'done', outcome = %(outcome)s, code = %(code)s,
+                reason = %(reason)s, result_at = %(now)s
+            WHERE message_id = %(message)s AND state <> 'done' AND mode = ANY(%(modes)s){where}""",
+            {
+                "message": message_id,
+                "modes": list(modes),
+                "outcome": outcome,
+                "code": code,
+                "reason": reason,
+                "now": now,
+                **parameters,
+            },
+        )
+        rows = cursor.rowcount
+        if rows:
+            _results_changed(cursor, [message_id], now)
+    return int(rows)
+
+
+def recheck(message_id: int, chains: tuple[int, int], today: date, now: datetime) -> int:
+    """Takes back what may no longer be said since the chains were frozen (ruling 5): numbers on
+    do-not-contact, texts after STOP, relationships that ended. Returns the rows closed.
+
+    Called for a batch that was never sent, in the transaction that claims it (ruling 22).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH judged AS (
+                SELECT d.id, CASE
+                    WHEN EXISTS (SELECT 1 FROM messenger_donotcontact x
+                        WHERE x.value = d.address AND x.mode = d.mode) THEN 'do_not_contact'
+                    WHEN d.mode = 'text' AND EXISTS (SELECT 1 FROM messenger_textconsent t
+                        WHERE t.number = d.address AND t.state = 'opted_out') THEN 'opted_out'
+                    WHEN d.role = 'contact' AND NOT EXISTS (
+                        SELECT 1 FROM messenger_relationship r
+                        WHERE r.student_id = d.student_id AND r.guardian_id = d.recipient_id
+                            AND r.messenger AND r.active
+                            AND (r.end_date IS NULL OR r.end_date >= %(today)s))
+                        THEN 'relationship_ended'
+                    END AS verdict
+                FROM messenger_delivery d
+                WHERE d.message_id = %(message)s AND d.chain BETWEEN %(first)s AND %(last)s
+                    AND d.state <> 'done'
+            )
+            UPDATE messenger_delivery d SET state = 'done', reason = j.verdict, result_at = %(now)s,
+                code = CASE j.verdict WHEN 'do_not_contact' THEN -3 END,
+                outcome = CASE j.verdict WHEN 'opted_out' THEN 'opted_out'
+                    WHEN 'relationship_ended' THEN 'canceled' ELSE 'failed' END
+            FROM judged j
+            WHERE j.verdict IS NOT NULL AND d.message_id = %(message)s AND d.id = j.id""",
+            {
+                "message": message_id,
+                "first": chains[0],
+                "last": chains[1],
+                "today": today,
+                "now": now,
+            },
+        )
+        rows = cursor.rowcount
+        if rows:
+            _results_changed(cursor, [message_id], now)
+    return int(rows)
+
+
+def count_open(message_id: int, modes: Iterable[str]) -> int:
+    """How many rows of these modes still wait for their end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*) FROM messenger_delivery
+            WHERE message_id = %s AND state <> 'done' AND mode = ANY(%s)""",
+            [message_id, list(modes)],
+        )
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,323 @@
+"""The verbs of a message: confirm, launch, expand, cancel, finish. The only writer of its status.
+
+Each verb is one short transaction that may be repeated, rings the doorbell on commit and never
+waits for the outside. What happens to a recipient is the ledger's business, how a mode leaves the
+house a channel's; both are called from here, none of their rules is written here.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from messenger import doorbell, ledger
+from messenger.channels.registry import channels_for
+from messenger.composition import Composition
+from messenger.models import (
+    District,
+    LaunchSlice,
+    Message,
+    MessageDraft,
+    MessageMode,
+    Mode,
+    School,
+    User,
+)
+
+Status = Message.Status
+
+
+class CannotSend(Exception):
+    """The message cannot be confirmed; `problems` says why, in words for the sender."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class NotPossible(Exception):
+    """The verb does not fit the message's status; `words` is for the page."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+# ------------------------------------------------------------------------------------- confirm
+
+
+def problems_with(composition: Composition, now: datetime) -> list[str]:
+    """Everything that stands in the way of confirming, in words for the sender."""
+    problems = []
+    if not composition.subject.strip():
+        problems.append(_("Enter a subject."))
+    if Mode.VOICE in composition.modes and not composition.voice_text.strip():
+        problems.append(_("Enter what the call should say."))
+    if not composition.criteria.school_ids:
+        problems.append(_("Choose at least one school. No school means nobody."))
+    if not composition.criteria.deliver_to:
+        problems.append(_("Choose whom the message is delivered to."))
+    if composition.scheduled_at and composition.scheduled_at < now - timedelta(minutes=1):
+        problems.append(_("The delivery time has passed. Choose a later one, or send now."))
+    for channel in channels_for(composition.modes):
+        problems += channel.check(composition, now)
+    return problems
+
+
+@transaction.atomic
+def confirm(draft: MessageDraft, user: User) -> Message:
+    """Makes the message of a draft, once: a second confirm returns the first one's message.
+
+    Freezes criteria, words, window, settings and the JobRef (ruling 5). Raises CannotSend. An
+    emergency is launched here, inside the request (A2-01); everything else waits for its time.
+    """
+    locked = MessageDraft.objects.select_for_update().get(pk=draft.pk)
+    if locked.message is not None:
+        return locked.message
+    now = timezone.now()
+    composition = Composition.from_draft(locked)
+    if problems := problems_with(composition, now):
+        raise CannotSend(problems)
+    message = _create(composition, user, now)
+    locked.message = message
+    locked.save(update_fields=["message", "updated_at"])
+    if composition.emergency:
+        _launch_locked(message, now)
+    elif is_due(message, now):
+        doorbell.launch(message.pk)
+    return message
+
+
+def _create(composition: Composition, user: User, now: datetime) -> Message:
+    dial_from: datetime | None = None
+    dial_until: datetime | None = None
+    settings: dict[str, Any] = {}
+    for channel in channels_for(composition.modes):
+        frozen = channel.freeze(composition, now)
+        dial_from, dial_until = frozen.dial_from or dial_from, frozen.dial_until or dial_until
+        settings |= frozen.settings
+    criteria = composition.criteria
+    phone = Mode.VOICE in composition.modes or Mode.TEXT in composition.modes
+    message = Message.objects.create(
+        tool=composition.tool,
+        type_label=composition.type_label,
+        contact_reason=composition.reason,
+        emergency=composition.emergency,
+        unknown_outcome=Message.UnknownOutcome.REPEAT
+        if composition.emergency
+        else Message.UnknownOutcome.STOP,
+        subject=composition.subject,
+        voice_text=composition.voice_text,
+        sender=user,
+        sender_name=user.name_in_log(),
+        schedule_id=_next_schedule_id() if phone else None,
+        district_wide=set(criteria.school_ids)
+        >= set(School.objects.filter(active=True).values_list("pk", flat=True)),
+        criteria=criteria.to_json(),
+        criteria_shown=criteria.shown(),
+        settings_frozen=settings,
+        created_at=now,
+        scheduled_at=composition.scheduled_at or now,
+        dial_from=dial_from,
+        dial_until=dial_until,
+        window_start=composition.window_start,
+        window_end=composition.window_end,
+    )
+    message.schools.set(criteria.school_ids)
+    MessageMode.objects.bulk_create(
+        MessageMode(message=message, mode=mode) for mode in composition.modes
+    )
+    return message
+
+
+def _next_schedule_id() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('messenger_schedule_id')")
+        return int(cursor.fetchone()[0])
+
+
+# -------------------------------------------------------------------------------------- launch
+
+
+def is_due(message: Message, now: datetime) -> bool:
+    """Whether a waiting message starts now: at its time, or when its window opens if later."""
+    return max(message.scheduled_at, message.dial_from or message.scheduled_at) <= now
+
+
+@transaction.atomic
+def launch(message_id: int) -> bool:
+    """Starts a due message: stores its plan and makes it In-Progress. False when it is not Waiting,
+    not due or canceled; a second call finds it started."""
+    message = Message.objects.select_for_update().get(pk=message_id)
+    now = timezone.now()
+    if message.status != Status.WAITING or message.cancel_requested_at:
+        return False
+    if not is_due(message, now):
+        return False
+    _launch_locked(message, now)
+    return True
+
+
+def _launch_locked(message: Message, now: datetime) -> None:
+    slices = ledger.store_plan(message, today(now))
+    message.status = Status.IN_PROGRESS
+    message.launched_at = now
+    message.save(update_fields=["status", "launched_at"])
+    message.modes.update(state=MessageMode.State.RUNNING)
+    if slices:
+        doorbell.expand(message.pk, urgent=message.emergency)
+    else:
+        _plan_complete(message, now)
+
+
+def today(now: datetime) -> date:
+    """The date in the district's zone."""
+    return now.astimezone(District.current().zone).date()
+
+
+def expand_next(message_id: int) -> bool:
+    """Expands the next planned slice of a message: rows, chains and frozen batches in one
+    transaction (ruling 14). False when nothing is planned any more.
+
+    Takes the message FOR SHARE, so that a cancel (which takes it FOR UPDATE) waits for the slice
+    or the slice sees the cancel. A second worker waits for the slice and finds it frozen.
+    """
+    with transaction.atomic():
+        message = shared(message_id)
+        launch_slice = (
+            LaunchSlice.objects.select_for_update()
+            .filter(message_id=message_id, state=LaunchSlice.State.PLANNED)
+            .order_by("number")
+            .first()
+        )
+        if launch_slice is None:
+            return False
+        if message.cancel_requested_at is not None:
+            LaunchSlice.objects.filter(
+                message_id=message_id, state=LaunchSlice.State.PLANNED
+            ).update(state=LaunchSlice.State.CANCELED)
+            return False
+        now = timezone.now()
+        modes = list(message.modes.values_list("mode", flat=True))
+        launch_slice.deliveries = ledger.expand(message, launch_slice, today(now), now)
+        launch_slice.chains = sum(
+            channel.plan(message, launch_slice) for channel in channels_for(modes)
+        )
+        launch_slice.state = LaunchSlice.State.FROZEN
+        launch_slice.save(update_fields=["deliveries", "chains", "state"])
+        Message.objects.filter(pk=message_id).update(results_changed_at=now)
+        more = LaunchSlice.objects.filter(
+            message_id=message_id, state=LaunchSlice.State.PLANNED
+        ).exists()
+        if not more:
+            _plan_complete(message, now)
+        for channel in channels_for(modes):
+            channel.hand_over(message)
+        return more
+
+
+def shared(message_id: int) -> Message:
+    """The message, locked FOR SHARE: many may read it at once, a cancel waits for all of them."""
+    return Message.objects.raw(
+        "SELECT * FROM messenger_message WHERE id = %s FOR SHARE", [message_id]
+    )[0]
+
+
+def _plan_complete(message: Message, now: datetime) -> None:
+    """Every slice is frozen: the channels are told, and a message for nobody is finished."""
+    Message.objects.filter(pk=message.pk).update(expanded_at=now)
+    for channel in channels_for(message.modes.values_list("mode", flat=True)):
+        channel.plan_complete(message)
+
+
+# -------------------------------------------------------------------------------------- finish
+
+
+def modes_final(message_id: int, modes: Iterable[str]) -> bool:
+    """A channel reports that nothing more will come of these modes; the last one finishes the
+    message: Sent, or Canceled IP when its cancel was requested. Returns whether it is finished."""
+    with transaction.atomic():
+        message = Message.objects.select_for_update().get(pk=message_id)
+        message.modes.filter(mode__in=list(modes)).update(state=MessageMode.State.FINAL)
+        if message.status not in (Status.IN_PROGRESS, Status.ERROR):
+            return message.finished
+        if message.modes.exclude(state=MessageMode.State.FINAL).exists():
+            return False
+        canceled = message.cancel_requested_at is not None
+        _set_status(message, Status.CANCELED_IP if canceled else Status.SENT)
+        return True
+
+
+def fail(message_id: int, reason: str) -> None:
+    """The message could not be handed over at all: Failed, with the reason for the page (B2-06).
+    Its open rows end failed."""
+    with transaction.atomic():
+        message = Message.objects.select_for_update().get(pk=message_id)
+        if message.finished:
+            return
+        now = timezone.now()
+        modes = list(message.modes.values_list("mode", flat=True))
+        message.slices.filter(state=LaunchSlice.State.PLANNED).update(
+            state=LaunchSlice.State.CANCELED
+        )
+        ledger.close_open_rows(
+            message_id, modes=modes, outcome="failed", reason="not_handed_over", now=now
+        )
+        message.modes.update(state=MessageMode.State.FINAL)
+        _set_status(message, Status.FAILED, reason)
+
+
+def mark_overdue(message_id: int, reason: str) -> bool:
+    """Results are missing past the time-out: Error (B2-05). Rows stay open for late results, and
+    `modes_final` may still end it as Sent."""
+    with transaction.atomic():
+        message = Message.objects.select_for_update().get(pk=message_id)
+        if message.status != Status.IN_PROGRESS:
+            return False
+        _set_status(message, Status.ERROR, reason)
+        return True
+
+
+def _set_status(message: Message, status: Message.Status, reason: str = "") -> None:
+    message.status = status
+    message.status_reason = reason[:300]
+    if message.finished:
+        message.finished_at = timezone.now()
+    message.results_changed_at = timezone.now()
+    message.save(update_fields=["status", "status_reason", "finished_at", "results_changed_at"])
+
+
+# -------------------------------------------------------------------------------------- cancel
+
+
+def request_cancel(message_id: int, user: User) -> None:
+    """Cancels a waiting or running message (B3-13 to B3-18). Raises NotPossible otherwise.
+
+    Holds from its commit on: every claim looks at `cancel_requested_at`. Waiting becomes Canceled
+    at once; In-Progress becomes Canceled IP when the channels have confirmed (B2-02, B2-03).
+    """
+    with transaction.atomic():
+        message = Message.objects.select_for_update().get(pk=message_id)
+        if message.cancel_requested_at is not None:
+            return
+        if message.status not in Message.UNFINISHED:
+            raise NotPossible(
+                _("This message can no longer be canceled: its status is %(status)s.")
+                % {"status": message.get_status_display()}
+            )
+        message.cancel_requested_at = timezone.now()
+        message.canceled_by = user
+        message.canceled_by_name = user.name_in_log()
+        message.save(update_fields=["cancel_requested_at", "canceled_by", "canceled_by_name"])
+        if message.status == Status.WAITING:
+            message.modes.update(state=MessageMode.State.FINAL)
+            _set_status(message, Status.CANCELED)
+            return
+        message.slices.filter(state=LaunchSlice.State.PLANNED).update(
+            state=LaunchSlice.State.CANCELED
+        )
+        for channel in channels_for(message.modes.values_list("mode", flat=True)):
+            channel.cancel(message)

@@ -1,0 +1,79 @@
+"""The messenger's tasks: thin shells over `lifecycle`, with ids alone.
+
+Each may run twice at once and may be lost; the ticks find what a lost ring missed.
+"""
+
+import logging
+import time
+
+from celery import shared_task
+from django.db.models import F
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
+
+from messenger import doorbell, lifecycle
+from messenger.channels.registry import channels_for
+from messenger.models import LaunchSlice, Message
+from messenger.one_at_a_time import only_one
+
+log = logging.getLogger(__name__)
+
+# A task gives its worker back after this many seconds and rings itself again (limit: 90 s).
+EXPAND_SECONDS = 45
+
+
+@shared_task
+def launch_message(message_id: int) -> None:
+    """Starts one due message."""
+    lifecycle.launch(message_id)
+
+
+@shared_task
+def expand_message(message_id: int) -> None:
+    """Expands slices until none is planned or the time is up; one worker at a time."""
+    with only_one("expand", message_id) as alone:
+        if alone:
+            _expand(message_id)
+
+
+def _expand(message_id: int) -> None:
+    until = time.monotonic() + EXPAND_SECONDS
+    message = Message.objects.get(pk=message_id)
+    modes = list(message.modes.values_list("mode", flat=True))
+    first = not LaunchSlice.objects.filter(
+        message_id=message_id, state=LaunchSlice.State.FROZEN
+    ).exists()
+    if first:
+        for channel in channels_for(modes):
+            channel.prepare(message)
+    while lifecycle.expand_next(message_id):
+        if time.monotonic() > until:
+            doorbell.expand(message_id, urgent=message.emergency)
+            return
+
+
+@shared_task
+def start_due() -> None:
+    """Tick (5 s): launches what is due and takes up expansions whose worker was lost."""
+    now = timezone.now()
+    due = Message.objects.filter(
+        status=Message.Status.WAITING, cancel_requested_at__isnull=True
+    ).filter(scheduled_at__lte=now)
+    due = due.filter(
+        pk__in=due.annotate(
+            starts=Greatest(F("scheduled_at"), Coalesce(F("dial_from"), F("scheduled_at")))
+        )
+        .filter(starts__lte=now)
+        .values("pk")
+    )
+    for message_id in due.values_list("pk", flat=True):
+        launch_message(message_id)
+    planned = (
+        LaunchSlice.objects.filter(
+            state=LaunchSlice.State.PLANNED, message__status=Message.Status.IN_PROGRESS
+        )
+        .values_list("message_id", "message__emergency")
+        .distinct()
+    )
+    for message_id, emergency in planned:
+        doorbell.expand(message_id, urgent=emergency)

@@ -1,0 +1,220 @@
+"""The phone as the messenger sees it: the Channel for voice and text.
+
+Checks and freezes the window and the settings at confirm, turns slices into chains and batches, and
+rings the dispatch. It decides nothing about people and sends nothing itself.
+"""
+
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from dialer_adapters.call_codes import CODES
+from dialer_adapters.contract import FrozenJob, LocalHours, Redial, Script, Segment
+from messenger import ledger
+from messenger.channels.registry import Frozen
+from messenger.composition import Composition
+from messenger.models import District, LaunchSlice, Message, Mode
+from voice import account, chains, doorbell
+from voice.models import DialerBatch, DialerJob, VoiceSettings
+from voice.windows import LOCAL_EARLIEST, LOCAL_LATEST, NoWindow, Window, effective_window
+
+PHONE_MODES = (Mode.VOICE.value, Mode.TEXT.value)
+CONFIRM_DIGIT = "0"
+
+
+class PhoneChannel:
+    """Voice calls and texts by the dialer."""
+
+    modes = frozenset(PHONE_MODES)
+
+    def check(self, composition: Composition, now: datetime) -> list[str]:
+        settings, district = VoiceSettings.current(), District.current()
+        if not district.voice_enabled:
+            return [_("Messenger with Voice is not enabled for this district.")]
+        if not settings.verified:
+            return [
+                _(
+                    "The dialer's account is not verified. Enter User Name, Password and URL End "
+                    "Point in Voice Settings."
+                )
+            ]
+        if composition.emergency:
+            return []
+        window = _window(composition, settings, district, now)
+        return [no_window_words(window, settings)] if isinstance(window, NoWindow) else []
+
+    def freeze(self, composition: Composition, now: datetime) -> Frozen:
+        settings, district = VoiceSettings.current(), District.current()
+        frozen = {
+            "district": district.name,
+            "time_zone": district.time_zone,
+            "device_order": district.device_order,
+            "redials": settings.redials,
+            "minutes_between_redials": settings.minutes_between_redials,
+            "ring_seconds": settings.ring_seconds,
+            "leave_message": settings.leave_message,
+            "redial_machine": settings.redial_machine,
+            "result_timeout": settings.emergency_result_timeout
+            if composition.emergency
+            else settings.result_timeout,
+            "caller_id": settings.default_caller_id,
+            "text_sender": settings.text_sender,
+        }
+        if composition.emergency:
+            return Frozen(settings=frozen)
+        window = _window(composition, settings, district, now)
+        if isinstance(window, NoWindow):
+            raise ValueError(f"no window: {window.why}")
+        return Frozen(window.start, window.end, frozen)
+
+    def prepare(self, message: Message) -> None:
+        """Schools get their customerID before their first call (A1-10); an emergency waits for
+        nothing."""
+        if not message.emergency:
+            account.fetch_school_ids(message.criteria.get("school_ids", []))
+
+    def plan(self, message: Message, launch_slice: LaunchSlice) -> int:
+        job = _job_of(message)
+        size = VoiceSettings.current().max_chains_per_batch
+        return chains.freeze_slice(message, job, launch_slice, size)
+
+    def plan_complete(self, message: Message) -> None:
+        """Freezes the last batch, which carries TotalChains alone (ruling 15). Without any chain
+        there is no job, and voice is finished."""
+        job = DialerJob.objects.filter(message=message).first()
+        total = sum(message.slices.values_list("chains", flat=True))
+        if job is None or total == 0:
+            doorbell.finish_without_calls(message.pk)
+            return
+        last = message.slices.count()
+        DialerBatch.objects.get_or_create(
+            job=job,
+            number=last * chains.PARTS_PER_SLICE,
+            defaults={"total_chains": total, "content": "[]"},
+        )
+
+    def hand_over(self, message: Message) -> None:
+        doorbell.dispatch(message.pk, urgent=message.emergency)
+
+    def cancel(self, message: Message) -> None:
+        """Batches that never left are closed here and their rows canceled; what left is recalled
+        by the dispatch task. Runs in the cancel's transaction."""
+        now = timezone.now()
+        job = DialerJob.objects.filter(message=message).first()
+        if job is None or job.submitted_at is None:
+            ledger.close_open_rows(
+                message.pk, modes=PHONE_MODES, outcome="canceled", reason="user", now=now
+            )
+            DialerBatch.objects.filter(job__message=message).update(
+                state=DialerBatch.State.CANCELED
+            )
+            doorbell.finish_without_calls(message.pk)
+            return
+        unsent = job.batches.filter(state=DialerBatch.State.FROZEN)
+        for batch in unsent.exclude(first_chain=None):
+            ledger.close_open_rows(
+                message.pk,
+                modes=PHONE_MODES,
+                outcome="canceled",
+                reason="user",
+                now=now,
+                chains=(batch.first_chain or 0, batch.last_chain or 0),
+            )
+        unsent.update(state=DialerBatch.State.CANCELED)
+        doorbell.dispatch(message.pk, urgent=True)
+
+
+def _window(
+    composition: Composition, settings: VoiceSettings, district: District, now: datetime
+) -> Window | NoWindow:
+    start, end = composition.window_start, composition.window_end
+    district_hours = (_time(settings.district_start), _time(settings.district_end))
+    wanted = (start or district_hours[0], end or district_hours[1])
+    return effective_window(
+        scheduled_at=max(composition.scheduled_at or now, now),
+        message=wanted,
+        district=district_hours,
+        zone=district.zone,
+        allowed_days=settings.allowed_days,
+        reason=composition.reason.value,
+    )
+
+
+def _time(value: time | str) -> time:
+    return time.fromisoformat(value) if isinstance(value, str) else value
+
+
+def no_window_words(window: NoWindow, settings: VoiceSettings) -> str:
+    """Why nothing could be dialed, and what to do, for the sender."""
+    hours = {
+        "start": _time(settings.district_start).strftime("%I:%M %p").lstrip("0"),
+        "end": _time(settings.district_end).strftime("%I:%M %p").lstrip("0"),
+    }
+    return {
+        "backwards": _("The dialing window must start before it ends."),
+        "outside": _(
+            "The dialing window lies outside the district's dialing hours, %(start)s to %(end)s. "
+            "Choose a time inside them."
+        ),
+        "day": _("The district does not allow calls on that day. Choose another day."),
+        "over": _(
+            "The dialing window is over for that day (district hours: %(start)s to %(end)s). "
+            "Choose a later time or another day; calls are never moved to the next day."
+        ),
+        "short": _(
+            "Attendance and behavior messages need a dialing window of at least 30 minutes inside "
+            "the district's hours, %(start)s to %(end)s."
+        ),
+    }[window.why] % hours
+
+
+def _job_of(message: Message) -> DialerJob:
+    """The message's job, frozen at its first slice."""
+    job, _created = DialerJob.objects.get_or_create(
+        message=message,
+        defaults={"job_ref": message.job_ref, "content": frozen_job(message).to_json()},
+    )
+    return job
+
+
+def frozen_job(message: Message) -> FrozenJob:
+    """The job as it will be sent, from what was frozen at confirm (rulings 4, 15, 16)."""
+    frozen: dict[str, Any] = message.settings_frozen
+    said = Segment(say=f"{frozen['district']}. {message.voice_text}", language=message.language)
+    press = Segment(say=_("Press 0 to confirm this message."), language=message.language)
+    zone: str = ZoneInfo(frozen["time_zone"]).key
+    return FrozenJob(
+        job_ref=str(message.job_ref),
+        customer_id=account.customer_id_for(message.criteria.get("school_ids", [])) or "unassigned",
+        priority="EMERGENCY" if message.emergency else "NORMAL",
+        message_type=message.contact_reason.upper(),
+        title=message.subject,
+        caller_id=frozen["caller_id"] or None,
+        text_sender=frozen["text_sender"] or None,
+        window_start=message.dial_from,
+        window_end=message.dial_until,
+        local_hours=None
+        if message.emergency
+        else LocalHours(LOCAL_EARLIEST, LOCAL_LATEST, default_zone=zone),
+        redial=Redial(
+            max_attempts=1 + int(frozen["redials"]),
+            minutes_between=int(frozen["minutes_between_redials"]),
+            codes=tuple(sorted(c.code for c in CODES.values() if c.redial in ("yes", "once"))),
+            redial_machine=bool(frozen["redial_machine"]),
+            unknown_outcome="REDIAL"
+            if message.unknown_outcome == Message.UnknownOutcome.REPEAT
+            else "STOP",
+        ),
+        script=Script(
+            live=(said, press),
+            machine=(said,),
+            text=message.text_body or None,
+            confirm_digit=CONFIRM_DIGIT,
+        ),
+        machine_action="LEAVE_MESSAGE" if frozen["leave_message"] else "HANG_UP",
+        start_policy="IMMEDIATE" if message.emergency else "WHEN_SEALED",
+        ring_seconds=int(frozen["ring_seconds"]),
+    )

@@ -1,0 +1,444 @@
+"""Frozen batches → the dialer: claim, commit, send, record. Safe to repeat at any point.
+
+The outbox is the `DialerBatch` rows. A batch is marked as being sent in a transaction of its own
+before anything leaves, so that a crash at any line leads to the same request being sent again and
+the dialer answering Replayed (contract 7.5). No transaction is open while the dialer is asked.
+"""
+
+import json
+import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from uuid import UUID, uuid4
+
+from django.conf import settings as django_settings
+from django.db import connection, transaction
+from django.db.models import F, Q, Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from dialer_adapters.contract import (
+    CredentialsRefused,
+    DialerError,
+    FrozenJob,
+    Rejected,
+    Retry,
+)
+from messenger import ledger, lifecycle
+from messenger.models import District, Message
+from voice import account, chains, credentials
+from voice.channel import PHONE_MODES
+from voice.models import DialerBatch, DialerJob, VoiceSettings
+
+log = logging.getLogger(__name__)
+
+# A request takes 10 s at most (ruling 29); a lease outlives it, and the sweep outlives the lease.
+LEASE = timedelta(seconds=60)
+IN_FLIGHT = 2  # AddChains at once (ruling 15)
+MAX_WAIT = 300.0  # seconds between two tries of a request that is in doubt
+# Codes of refusals that mean the dialer will never store the batch.
+NEVER_STORED = frozenset({"JOB_CLOSED"})
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A batch that this worker may send until its lease is over."""
+
+    pk: int
+    claim: UUID
+    number: int
+    content: str
+    total_chains: int | None
+
+
+def push(message_id: int, seconds: float = 45.0) -> bool:
+    """Sends what is frozen for a message, until nothing is left or the time is up.
+
+    Returns whether something is left that another call could send now.
+    """
+    until = monotonic() + seconds
+    job = DialerJob.objects.filter(message_id=message_id).select_related("message").first()
+    if job is None or job.state in (DialerJob.State.FINISHED, DialerJob.State.REFUSED):
+        return False
+    if job.message.cancel_requested_at is not None:
+        _recall(job)
+        return False
+    if not _may_send(job) or (job.state == DialerJob.State.FROZEN and not _open(job)):
+        return False
+    with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines:
+        ends = [
+            line.result() for line in [lines.submit(_drain, job, until) for _n in range(IN_FLIGHT)]
+        ]
+    if "stop" in ends:
+        return False
+    if "time" in ends:
+        return True
+    _seal(job)
+    return False
+
+
+def _may_send(job: DialerJob) -> bool:
+    waiting = job.retry_at is not None and job.retry_at > timezone.now()
+    return not waiting and not VoiceSettings.current().paused
+
+
+# ------------------------------------------------------------------------------------ the job
+
+
+def _open(job: DialerJob) -> bool:
+    """SubmitJob, with the first batch if there is one. True when the dialer has the job."""
+    batch = _claim(job, first=True)
+    if batch is None and not _alone(job):
+        return False
+    frozen = FrozenJob.from_json(job.content)
+    try:
+        answer = account.adapter(endpoint=job.endpoint).submit(
+            frozen, json.loads(batch.content) if batch else ()
+        )
+    except Rejected as error:
+        if batch is None or error.kind == "conflict":
+            _refuse_job(job, error)
+            return False
+        # Which part was refused? The chains go on in halves; the job alone will tell about itself.
+        _split(job, batch, error)
+        return _open(job)
+    except (DialerError, credentials.Unreadable) as doubt:
+        _stand_back(job, batch, doubt)
+        return False
+    _accepted(job, batch)
+    DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.FROZEN).update(
+        state=DialerJob.State.OPEN, job_id=answer.job_id, accepted_at=timezone.now()
+    )
+    job.refresh_from_db()
+    return True
+
+
+def _alone(job: DialerJob) -> bool:
+    """Whether SubmitJob may leave without chains: only when its first batch was refused. The same
+    JobRef with and without chains would be two different requests under one key."""
+    first = job.batches.filter(number=0).first()
+    if first is None or first.state != DialerBatch.State.REFUSED:
+        return False
+    with transaction.atomic():
+        if lifecycle.shared(job.message_id).cancel_requested_at is not None:
+            return False
+        _mark_submitted(job)
+    return True
+
+
+def _mark_submitted(job: DialerJob) -> None:
+    """Writes that the job is about to leave, and through which door (ruling 23). Inside the claim's
+    transaction."""
+    settings = VoiceSettings.current()
+    locked = DialerJob.objects.select_for_update().get(pk=job.pk)
+    locked.submitted_at = locked.submitted_at or timezone.now()
+    locked.endpoint = locked.endpoint or settings.endpoint
+    locked.state_id = locked.state_id or settings.state_id
+    locked.epoch = locked.epoch or settings.epoch
+    locked.save(update_fields=["submitted_at", "endpoint", "state_id", "epoch"])
+    job.endpoint = locked.endpoint
+
+
+def _refuse_job(job: DialerJob, error: Rejected) -> None:
+    """The Job part was refused: the message is Failed (ruling 19, B2-06)."""
+    words = _(error.user_sentence)
+    log.error("job of message %s refused: %s", job.message_id, error.code)
+    DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED, trouble=words[:300])
+    lifecycle.fail(job.message_id, words)
+
+
+# ------------------------------------------------------------------------------------ batches
+
+
+def _claim(job: DialerJob, *, first: bool = False) -> Claimed | None:
+    """Claims the next batch that may be sent (or the first one) and commits; None if there is none.
+
+    Takes the message FOR SHARE: a cancel either sees the claim or stops it. What was never sent is
+    looked at once more when contacts changed since it was frozen (ruling 22).
+    """
+    claim = uuid4()
+    with transaction.atomic():
+        message = lifecycle.shared(job.message_id)
+        if message.cancel_requested_at is not None:
+            return None
+        now = timezone.now()
+        waiting = job.batches.filter(
+            Q(state=DialerBatch.State.FROZEN)
+            | Q(state=DialerBatch.State.SENDING, lease_until__lt=now),
+            total_chains=None,
+        )
+        if first:
+            waiting = waiting.filter(number=0)
+        batch = waiting.select_for_update(skip_locked=True).order_by("number").first()
+        if batch is None:
+            return None
+        changed = ["state", "sent_at", "claim", "lease_until"]
+        if batch.sent_at is None and _freeze_anew_if_changed(message, batch):
+            # The content is 60 kB: it is written again only when it did change.
+            changed += ["content", "chains", "steps", "frozen_at"]
+        batch.state = DialerBatch.State.SENDING
+        batch.sent_at = batch.sent_at or now
+        batch.claim, batch.lease_until = claim, now + LEASE
+        batch.save(update_fields=changed)
+        if first:
+            _mark_submitted(job)
+    return Claimed(batch.pk, claim, batch.number, batch.content, None)
+
+
+def _freeze_anew_if_changed(message: Message, batch: DialerBatch) -> bool:
+    changed = District.current().contacts_changed_at
+    if changed is None or changed < batch.frozen_at or batch.first_chain is None:
+        return False
+    now = timezone.now()
+    span = (batch.first_chain, batch.last_chain or batch.first_chain)
+    if not ledger.recheck(message.pk, span, lifecycle.today(now), now):
+        return False
+    batch.content, batch.chains, batch.steps = chains.content_of(message, batch)
+    batch.frozen_at = now
+    return True
+
+
+def _drain(job: DialerJob, until: float) -> str:
+    """Sends batch after batch: "idle" when none is left, "stop" when the dialer is in doubt or
+    refuses us, "time" when the time is up. Runs in a thread with a connection of its own."""
+    try:
+        while monotonic() < until:
+            batch = _claim(job)
+            if batch is None:
+                return "idle"
+            if not _send(job, batch):
+                return "stop"
+        return "time"
+    finally:
+        connection.close()
+
+
+def _send(job: DialerJob, batch: Claimed) -> bool:
+    """One AddChains. False when the next one should wait."""
+    try:
+        account.adapter(endpoint=job.endpoint).add_chains(
+            str(job.job_ref), batch.number, json.loads(batch.content), batch.total_chains
+        )
+    except Rejected as error:
+        if error.code in NEVER_STORED:
+            _never_stored(job, batch)
+        elif error.kind == "not_found":
+            _stand_back(job, batch, Retry("garbled", detail="job forgotten"))
+            _resubmit(job)
+            return False
+        else:
+            _split(job, batch, error)
+        return True
+    except (DialerError, credentials.Unreadable) as doubt:
+        _stand_back(job, batch, doubt)
+        return False
+    _accepted(job, batch)
+    return True
+
+
+def _accepted(job: DialerJob, batch: Claimed | None) -> None:
+    """Stores the receipt. Refusals inside it (`Rejected`) come again in the log, which alone
+    counts (contract 7.4.11)."""
+    now = timezone.now()
+    if batch is not None:
+        DialerBatch.objects.filter(pk=batch.pk).update(
+            state=DialerBatch.State.ACCEPTED, accepted_at=now, lease_until=None, trouble=""
+        )
+    DialerJob.objects.filter(pk=job.pk).exclude(failures=0, retry_at=None, trouble="").update(
+        failures=0, retry_at=None, trouble=""
+    )
+    account.note_trouble("")
+
+
+def _stand_back(
+    job: DialerJob, batch: Claimed | None, doubt: DialerError | credentials.Unreadable
+) -> None:
+    """In doubt: the same request again, later each time (random, up to five minutes); refused
+    credentials pause the account. The batch keeps its number and its content."""
+    now = timezone.now()
+    if isinstance(doubt, DialerError):
+        words = _(doubt.user_sentence)
+    else:
+        words = _("Enter the password again: its key has changed.")
+    if isinstance(doubt, (CredentialsRefused, credentials.Unreadable)):
+        account.pause(words)
+    else:
+        account.note_trouble(words)
+    failures = DialerJob.objects.filter(pk=job.pk).values_list("failures", flat=True).get() + 1
+    asked = getattr(doubt, "retry_after", None)
+    first = float(django_settings.DISPATCH_FIRST_WAIT)
+    wait = asked or min(MAX_WAIT, first * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+    retry_at = now + timedelta(seconds=wait)
+    log.warning("message %s: %s; again in %.1f s", job.message_id, doubt, wait)
+    DialerJob.objects.filter(pk=job.pk).update(
+        failures=F("failures") + 1, retry_at=retry_at, trouble=words[:300]
+    )
+    if batch is not None:
+        DialerBatch.objects.filter(pk=batch.pk, claim=batch.claim).update(
+            lease_until=retry_at, trouble=words[:300]
+        )
+
+
+def _never_stored(job: DialerJob, batch: Claimed) -> None:
+    """The dialer closed the job before this batch: it never was and never will be stored. Its rows
+    end canceled after a cancel, else expired (rulings 18, 20)."""
+    row = DialerBatch.objects.get(pk=batch.pk)
+    canceled = Message.objects.filter(pk=job.message_id, cancel_requested_at__isnull=False).exists()
+    with transaction.atomic():
+        if row.first_chain is not None:
+            ledger.close_open_rows(
+                job.message_id,
+                modes=PHONE_MODES,
+                outcome="canceled" if canceled else "expired",
+                code=None if canceled else -11,
+                reason="user" if canceled else "never_accepted",
+                now=timezone.now(),
+                chains=(row.first_chain, row.last_chain or row.first_chain),
+            )
+        row.state = DialerBatch.State.REFUSED
+        row.trouble = "JOB_CLOSED"
+        row.save(update_fields=["state", "trouble"])
+
+
+def _split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
+    """A refused batch consumes no number: its halves get new ones, until a single chain fails and
+    its rows end failed with the reason (ruling 19)."""
+    row = DialerBatch.objects.get(pk=batch.pk)
+    content = json.loads(row.content)
+    words = _(error.user_sentence)
+    with transaction.atomic():
+        if len(content) <= 1:
+            if row.first_chain is not None:
+                ledger.close_open_rows(
+                    job.message_id,
+                    modes=PHONE_MODES,
+                    outcome="failed",
+                    reason="refused_by_dialer",
+                    now=timezone.now(),
+                    chains=(row.first_chain, row.last_chain or row.first_chain),
+                )
+        else:
+            slice_base = row.number // chains.PARTS_PER_SLICE * chains.PARTS_PER_SLICE
+            job_row = DialerJob.objects.select_for_update().get(pk=job.pk)
+            last = (
+                job_row.batches.filter(
+                    number__gte=slice_base, number__lt=slice_base + chains.PARTS_PER_SLICE
+                )
+                .order_by("-number")
+                .values_list("number", flat=True)[0]
+            )
+            half = len(content) // 2
+            for offset, part in enumerate((content[:half], content[half:]), start=1):
+                DialerBatch.objects.create(
+                    job=job_row,
+                    number=last + offset,
+                    first_chain=int(part[0]["r"]),
+                    last_chain=int(part[-1]["r"]),
+                    chains=len(part),
+                    steps=sum(len(chain["s"]) for chain in part),
+                    content=json.dumps(part, separators=(",", ":")),
+                )
+        row.state = DialerBatch.State.REFUSED
+        row.trouble = words[:300]
+        row.lease_until = None
+        row.save(update_fields=["state", "trouble", "lease_until"])
+    log.error("batch %s of message %s refused: %s", row.number, job.message_id, error.code)
+
+
+def _resubmit(job: DialerJob) -> None:
+    """The dialer does not know the job (it forgot, and its epoch did not change): everything is
+    handed over again under the same references (ruling 24)."""
+    with transaction.atomic():
+        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.FROZEN)
+        job.batches.filter(
+            state__in=[DialerBatch.State.ACCEPTED, DialerBatch.State.SENDING]
+        ).update(state=DialerBatch.State.SENDING, lease_until=timezone.now())
+
+
+def _seal(job: DialerJob) -> None:
+    """Sends TotalChains, once every slice is frozen and every other batch has its answer.
+
+    The total is what the dialer has accepted: refused chains were never stored and would keep the
+    job open for ever.
+    """
+    with transaction.atomic():
+        message = lifecycle.shared(job.message_id)
+        if message.cancel_requested_at is not None:
+            return
+        job.refresh_from_db()
+        others = job.batches.filter(total_chains=None)
+        if others.filter(state__in=[DialerBatch.State.FROZEN, DialerBatch.State.SENDING]).exists():
+            return
+        last = (
+            job.batches.select_for_update()
+            .exclude(total_chains=None)
+            .exclude(state=DialerBatch.State.ACCEPTED)
+            .first()
+        )
+        if last is None:
+            return
+        now = timezone.now()
+        if last.state == DialerBatch.State.SENDING and last.lease_until and last.lease_until > now:
+            return
+        if last.sent_at is None:
+            stored = others.filter(state=DialerBatch.State.ACCEPTED)
+            last.total_chains = stored.aggregate(n=Sum("chains"))["n"] or 0
+        last.state, last.sent_at = DialerBatch.State.SENDING, last.sent_at or now
+        claim = uuid4()
+        last.claim, last.lease_until = claim, now + LEASE
+        last.save(update_fields=["state", "sent_at", "claim", "lease_until", "total_chains"])
+    batch = Claimed(last.pk, claim, last.number, "[]", last.total_chains)
+    if _send(job, batch):
+        now = timezone.now()
+        DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.OPEN).update(
+            state=DialerJob.State.SEALED, all_accepted_at=now, total_chains=last.total_chains
+        )
+
+
+# ------------------------------------------------------------------------------------ cancel
+
+
+def _recall(job: DialerJob) -> None:
+    """Sends the cancel of the whole job; repeated until the dialer has confirmed it. After that
+    answer no attempt of the job starts (7.5); a job it never saw leaves a tombstone."""
+    if job.cancel_confirmed_at is not None or job.submitted_at is None:
+        return
+    DialerJob.objects.filter(pk=job.pk, cancel_sent_at=None).update(cancel_sent_at=timezone.now())
+    try:
+        account.adapter(endpoint=job.endpoint).cancel(
+            str(job.job_ref), reason="canceled by the sender"
+        )
+    except (DialerError, credentials.Unreadable) as doubt:
+        _stand_back(job, None, doubt)
+        return
+    DialerJob.objects.filter(pk=job.pk).update(
+        cancel_confirmed_at=timezone.now(), failures=0, retry_at=None, trouble=""
+    )
+    job.batches.exclude(state=DialerBatch.State.ACCEPTED).update(
+        state=DialerBatch.State.CANCELED, lease_until=None
+    )
+
+
+def waiting_messages() -> list[tuple[int, bool]]:
+    """(message id, emergency) of every job that could be sent something now: the sweep's list."""
+    now = timezone.now()
+    jobs = (
+        DialerJob.objects.exclude(state__in=[DialerJob.State.FINISHED, DialerJob.State.REFUSED])
+        .filter(Q(retry_at=None) | Q(retry_at__lte=now))
+        .filter(
+            Q(message__cancel_requested_at__isnull=False, cancel_confirmed_at=None)
+            | Q(
+                batches__state=DialerBatch.State.FROZEN,
+                message__cancel_requested_at__isnull=True,
+            )
+            | Q(
+                batches__state=DialerBatch.State.SENDING,
+                batches__lease_until__lt=now,
+                message__cancel_requested_at__isnull=True,
+            )
+        )
+    )
+    return list(jobs.values_list("message_id", "message__emergency").distinct())
