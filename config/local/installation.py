@@ -39,9 +39,11 @@ class Installation:
             "PYTHONPATH": str(programs.ROOT),
             "PYTHONUNBUFFERED": "1",
             "VAR_DIR": str(directory),
+            "STATIC_ROOT": str(directory / "static"),
             # The switchboard of this copy speaks plain http on the loopback.
             "DIALER_ALLOW_LOOPBACK": "1",
         }
+        (directory / "static").mkdir(exist_ok=True)
         logs = directory / "log"
         self.supervisor = Supervisor(services, environment, logs, restart=restart, say=say)
         self.steps = Steps(directory / f"set-up-{name_database(services)}.json")
