@@ -15,6 +15,15 @@ log = logging.getLogger(__name__)
 URGENT = "urgent"
 DISPATCH = "dispatch"
 
+_here = False
+
+
+def work_here() -> None:
+    """From now on this process does the work itself when a bell is rung (`manage.py tick --alone`,
+    the fallback without a broker)."""
+    global _here
+    _here = True
+
 
 def ring(task: Task, *ids: object, queue: str) -> None:
     """Queues the task on commit; a broker that does not answer is no error."""
@@ -22,6 +31,9 @@ def ring(task: Task, *ids: object, queue: str) -> None:
 
 
 def _send(task: Task, ids: tuple[object, ...], queue: str) -> None:
+    if _here:
+        task(*ids)
+        return
     try:
         # No retries here: a dead broker must not hold a web request; the tick comes anyway.
         task.apply_async(args=list(ids), queue=queue, retry=False)

@@ -1,0 +1,39 @@
+"""Does what beat does, so that nothing depends on beat being alive.
+
+Runs every tick once, or again and again with ``--every``. The ticks are those of the Celery app's
+schedule; each may run twice at once. Rings go to the broker if it is there; with ``--alone`` the
+work itself is done here, which sends an emergency even without Redis.
+"""
+
+import logging
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from celery import current_app
+from django.core.management.base import BaseCommand
+
+from messenger import doorbell
+
+log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Run the ticks of beat once, or every N seconds."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--every", type=float, default=0.0, help="Seconds; 0 runs once.")
+        parser.add_argument("--alone", action="store_true", help="Work here, without a broker.")
+
+    def handle(self, **options: Any) -> None:
+        if options["alone"]:
+            doorbell.work_here()
+        while True:
+            for name, entry in current_app.conf.beat_schedule.items():
+                try:
+                    current_app.tasks[entry["task"]]()
+                except Exception:  # one broken tick must not stop the others
+                    log.exception("tick %s", name)
+            if not options["every"]:
+                return
+            time.sleep(options["every"])
