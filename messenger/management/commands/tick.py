@@ -26,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--alone", action="store_true", help="Work here, without a broker.")
 
     def handle(self, **options: Any) -> None:
+        current_app.loader.import_default_modules()
         if options["alone"]:
             doorbell.work_here()
         while True:
