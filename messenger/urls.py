@@ -2,12 +2,34 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from messenger.views import frame, home
+from messenger.composition import EMERGENCY_TOOL
+from messenger.views import compose, district, frame, home, imports
+
+
+def tool_pages(prefix: str, tool: str) -> list[URLPattern]:
+    """The pages of one tool; the address says which, so that a right belongs to an address."""
+    with_tool = {"tool": tool}
+    return [
+        path(f"{prefix}/new/", compose.write, with_tool, name=f"{tool}_new"),
+        path(f"{prefix}/estimate/", compose.estimate, with_tool, name=f"{tool}_estimate"),
+        path(f"{prefix}/<uuid:uuid>/", compose.write, with_tool, name=f"{tool}_write"),
+        path(f"{prefix}/<uuid:uuid>/check/", compose.check, with_tool, name=f"{tool}_check"),
+        path(f"{prefix}/<uuid:uuid>/confirm/", compose.confirm, with_tool, name=f"{tool}_confirm"),
+        path(f"{prefix}/<uuid:uuid>/discard/", compose.discard, with_tool, name=f"{tool}_discard"),
+    ]
+
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("now/", home.now, name="home_now"),
     path("sign-in/", frame.SignIn.as_view(), name="login"),
     path("sign-out/", frame.SignOut.as_view(), name="logout"),
     path("theme/", frame.choose_theme, name="theme"),
     path("styleguide/", frame.styleguide, name="styleguide"),
+    *tool_pages("messages", "general"),
+    *tool_pages("emergency", EMERGENCY_TOOL),
+    path("imports/", imports.runs, name="imports"),
+    path("imports/<uuid:uuid>/", imports.run, name="import_detail"),
+    path("imports/<uuid:uuid>/now/", imports.run_now, name="import_now"),
+    path("settings/", district.settings_page, name="settings"),
 ]

@@ -1,5 +1,11 @@
 """The addresses of the voice pages."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from voice import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("settings/voice/", views.voice_settings, name="voice_settings"),
+    path("settings/voice/account/", views.save_account, name="voice_account"),
+    path("settings/voice/test/", views.test_connection, name="voice_test"),
+]

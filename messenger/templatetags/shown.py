@@ -1,4 +1,4 @@
-"""How values look on a page: numbers, moments, times of day, grades. Display alone, no decisions."""
+"""How values look on a page: numbers, moments, times of day, grades. It decides nothing."""
 
 from datetime import datetime, time
 
@@ -26,10 +26,13 @@ def moment(value: datetime | None) -> str | SafeString:
         return ""
     local = timezone.localtime(value)
     return format_html(
-        '<time datetime="{}">{}</time>',
-        local.isoformat(timespec="seconds"),
-        dateformat.format(local, "m/d/Y g:i A T"),
+        '<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), moment_words(value)
     )
+
+
+def moment_words(value: datetime) -> str:
+    """11/21/2026 2:05 PM CST, in the current zone."""
+    return dateformat.format(timezone.localtime(value), "m/d/Y g:i A T")
 
 
 @register.filter

@@ -1,4 +1,4 @@
-"""What every page shows around its content: the district, the theme, and what the user may reach."""
+"""What every page shows around its content: district, theme, and what the user may reach."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +29,9 @@ class RailEntry:
 
 RAIL = (
     RailEntry("home", "/", "home", _("Home"), _("Home"), ""),
-    RailEntry("compose", "/messages/", "pencil-square", _("New message"), _("New"), "may_send"),
+    RailEntry("general_new", "/messages/", "pencil-square", _("New message"), _("New"), "may_send"),
     RailEntry(
-        "emergency",
+        "emergency_new",
         "/emergency/",
         "bell-alert",
         _("Emergency"),

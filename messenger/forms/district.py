@@ -1,0 +1,132 @@
+"""The form of the District settings: name, zone, order of devices, and what a roster cannot say."""
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from messenger.audience.resolve import DEFAULT_DEVICE_ORDER
+from messenger.models import ContactReason, Device, District
+
+US_ZONES = [
+    "America/New_York",
+    "America/Detroit",
+    "America/Indiana/Indianapolis",
+    "America/Chicago",
+    "America/Denver",
+    "America/Boise",
+    "America/Phoenix",
+    "America/Los_Angeles",
+    "America/Anchorage",
+    "America/Adak",
+    "Pacific/Honolulu",
+    "America/Puerto_Rico",
+    "Pacific/Guam",
+]
+# The household phone is a chain of its own and comes first; these follow in the district's order.
+ORDERED = [Device.CELL, Device.WORK, Device.OTHER, Device.PAGER]
+PLACES = [_("First"), _("Second"), _("Third"), _("Fourth")]
+REASON_FIELDS = {
+    "roster_voice_reasons": _("A new phone is called for"),
+    "roster_email_reasons": _("A new email address is written to for"),
+    "roster_text_reasons": _("A new cell phone is texted for"),
+}
+
+
+class ReasonsField(forms.TypedMultipleChoiceField):
+    """Contact reasons as marks on the page and as one mask of bits in the database."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            choices=[(str(reason.bit), reason.label) for reason in ContactReason],
+            coerce=int,
+            required=False,
+            widget=forms.CheckboxSelectMultiple,
+            **kwargs,
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, int):
+            return [str(reason.bit) for reason in ContactReason if value & reason.bit]
+        return value
+
+    def clean(self, value: Any) -> int:
+        return sum(super().clean(value))
+
+
+class DistrictForm(forms.ModelForm):
+    """What a district decides about itself and its rosters."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"), help_text=_("Dialing windows are wall time in this zone.")
+    )
+    first_device = forms.ChoiceField()
+    second_device = forms.ChoiceField()
+    third_device = forms.ChoiceField()
+    fourth_device = forms.ChoiceField()
+    roster_voice_reasons = ReasonsField()
+    roster_email_reasons = ReasonsField()
+    roster_text_reasons = ReasonsField(
+        help_text=_("Texts need consent: tick a reason only when your district has it on file.")
+    )
+
+    ORDER_FIELDS = ("first_device", "second_device", "third_device", "fourth_device")
+
+    class Meta:
+        model = District
+        fields = [
+            "name",
+            "time_zone",
+            "roster_sms_device",
+            "roster_messenger_mark",
+            "roster_voice_reasons",
+            "roster_email_reasons",
+            "roster_text_reasons",
+        ]
+        labels = {
+            "name": _("District name"),
+            "roster_sms_device": _("A number in the “sms” column becomes"),
+            "roster_messenger_mark": _("A new guardian starts with the Messenger mark"),
+        }
+        widgets = {
+            "roster_sms_device": forms.Select(
+                choices=[(device.value, device.label) for device in ORDERED]
+            )
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        others = sorted(available_timezones() - set(US_ZONES))
+        self.fields["time_zone"].choices = [
+            (_("United States"), [(zone, zone.replace("_", " ")) for zone in US_ZONES]),
+            (_("Other zones"), [(zone, zone.replace("_", " ")) for zone in others if "/" in zone]),
+        ]
+        order = [*self.instance.device_order, *DEFAULT_DEVICE_ORDER, *ORDERED]
+        order = list(dict.fromkeys(device for device in order if device in ORDERED))
+        for name, label, device in zip(self.ORDER_FIELDS, PLACES, order, strict=True):
+            self.fields[name].label = label
+            self.fields[name].choices = [(d.value, d.label) for d in ORDERED]
+            self.fields[name].initial = device
+        for name, label in REASON_FIELDS.items():
+            self.fields[name].label = label
+
+    def clean_roster_sms_device(self) -> str:
+        device = str(self.cleaned_data["roster_sms_device"])
+        if device not in ORDERED:
+            raise forms.ValidationError(_("Choose one of the devices."))
+        return device
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        order = [cleaned.get(name) for name in self.ORDER_FIELDS]
+        if None not in order and len(set(order)) < len(order):
+            self.add_error("second_device", _("Put every device in one place only."))
+        return cleaned
+
+    def save(self, commit: bool = True) -> District:
+        self.instance.device_order = [self.cleaned_data[name] for name in self.ORDER_FIELDS]
+        if commit:
+            # Hosting's switches and other columns are not this form's.
+            self.instance.save(update_fields=[*self.Meta.fields, "device_order"])
+        return self.instance
