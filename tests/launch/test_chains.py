@@ -121,7 +121,8 @@ def test_do_not_contact_is_never_dialed(world: World) -> None:
     message = launched([world.elementary], grades=("05",))
     assert HOME not in [numbers for _owner, _student, numbers in chains(message)]
     row = Delivery.objects.filter(message=message, device=Device.HOUSEHOLD).first()
-    assert row is not None and (row.outcome, row.code) == ("failed", -3)
+    assert row is not None
+    assert (row.outcome, row.code) == ("failed", -3)
 
 
 def test_a_number_on_two_devices_is_one_row_named_by_the_first(world: World) -> None:
