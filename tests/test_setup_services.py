@@ -18,13 +18,12 @@ import redis
 from config.local import accounts, postgres, services, valkey
 from config.local.lifetime import (
     SetupError,
-    command_line,
     find_free_port,
-    is_alive,
     locked,
     wait_until,
 )
 from config.local.postgres import Cluster
+from tests.processes import processes_of
 
 ROOT = Path(__file__).resolve().parent.parent
 IS_ROOT = os.geteuid() == 0
@@ -122,25 +121,6 @@ def query(url: str, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-def processes_of(directory: Path) -> list[str]:
-    """The command lines of living processes that name or work in ``directory`` or its shelter."""
-    places = [str(directory), str(accounts.shelter_of(directory))]
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        if not is_alive(int(entry.name)):
-            continue
-        words = command_line(int(entry.name))
-        try:
-            where = os.readlink(entry / "cwd")
-        except OSError:
-            where = ""  # gone meanwhile, or not ours to look at
-        if any(place in words or where.startswith(place) for place in places):
-            found.append(words)
-    return found
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_services_start_lose_nothing_and_leave_nothing(
     way: str, directory: Path, hold: Hold
@@ -158,7 +138,7 @@ def test_services_start_lose_nothing_and_leave_nothing(
     assert processes_of(directory)
 
     process.kill()
-    assert wait_until(lambda: processes_of(directory) == [], 15), processes_of(directory)
+    assert wait_until(lambda: processes_of(directory) == {}, 15), processes_of(directory)
 
     again = hold(directory, way)
     environment = read_environment(again)
@@ -166,7 +146,7 @@ def test_services_start_lose_nothing_and_leave_nothing(
     assert redis.Redis.from_url(environment["REDIS_URL"]).get("rung") == b"yes"
     again.communicate(timeout=20)
     assert again.returncode == 0
-    assert processes_of(directory) == []
+    assert processes_of(directory) == {}
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root has two ways")
@@ -190,7 +170,7 @@ def test_other_people_of_the_machine_are_not_let_in(directory: Path) -> None:
         with pytest.raises(redis.AuthenticationError):
             redis.Redis("127.0.0.1", port).ping()
         secrets_of_ours = [copy.own[1].password, password]
-        for words in processes_of(directory):
+        for words in processes_of(directory).values():
             assert not any(secret in words for secret in secrets_of_ours)
 
 
