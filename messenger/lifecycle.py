@@ -251,9 +251,9 @@ def modes_final(message_id: int, modes: Iterable[str]) -> bool:
         return True
 
 
-def fail(message_id: int, reason: str) -> None:
+def fail(message_id: int, reason: str, *, outcome: str = "failed", code: int | None = None) -> None:
     """The message could not be handed over at all: Failed, with the reason for the page (B2-06).
-    Its open rows end failed."""
+    Its open rows end with `outcome` and `code`."""
     with transaction.atomic():
         message = Message.objects.select_for_update().get(pk=message_id)
         if message.finished:
@@ -264,7 +264,7 @@ def fail(message_id: int, reason: str) -> None:
             state=LaunchSlice.State.CANCELED
         )
         ledger.close_open_rows(
-            message_id, modes=modes, outcome="failed", reason="not_handed_over", now=now
+            message_id, modes=modes, outcome=outcome, code=code, reason="not_handed_over", now=now
         )
         message.modes.update(state=MessageMode.State.FINAL)
         _set_status(message, Status.FAILED, reason)

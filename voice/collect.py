@@ -25,11 +25,10 @@ from dialer_adapters.contract import (
     LogEntry,
     LogPage,
 )
-from messenger import ledger, lifecycle
-from messenger.models import Message
-from voice import account, credentials
-from voice.channel import PHONE_MODES
-from voice.models import DialerBatch, DialerJob, LogCursor, VoiceSettings
+from messenger import ledger
+from voice import account, credentials, dispatch
+from voice.finishing import finish
+from voice.models import DialerJob, LogCursor, VoiceSettings
 from voice.outcomes import outcome_of
 
 log = logging.getLogger(__name__)
@@ -249,7 +248,7 @@ def _apply(entries: Iterable[LogEntry], state_id: str, epoch: str) -> tuple[int,
             WHERE entry_type = 'JOB_RESULT' AND message_id IS NOT NULL"""
         )
         for message_id, seq, disposition, reason in cursor.fetchall():
-            _finish(message_id, seq, disposition, reason, now)
+            finish(message_id, seq, disposition, reason, now)
             touched |= {message_id}
     return new, touched
 
@@ -344,62 +343,19 @@ def _references(chain_ref: str | None, step_ref: str | None) -> tuple[int | None
     return int(chain_ref), int(tail)
 
 
-# --------------------------------------------------------------------------------------- finishing
-
-
-def _finish(message_id: int, seq: int, disposition: str, reason: str, now: datetime) -> None:
-    """JOB_RESULT: the job is over, every step has its end. Steps without an entry are closed from
-    it, set-wise (ruling 21). Runs in the page's transaction; the message follows on commit."""
-    job = DialerJob.objects.select_for_update().filter(message_id=message_id).first()
-    if job is None or job.state == DialerJob.State.FINISHED:
-        return
-    job.state = DialerJob.State.FINISHED
-    job.result_disposition, job.result_reason = disposition[:20], reason[:40]
-    job.final_seq, job.result_at = seq, now
-    job.save(
-        update_fields=["state", "result_disposition", "result_reason", "final_seq", "result_at"]
-    )
-    job.batches.exclude(state=DialerBatch.State.ACCEPTED).update(
-        state=DialerBatch.State.CANCELED, lease_until=None
-    )
-    ledger.settle(message_id, now)
-    canceled = Message.objects.filter(pk=message_id, cancel_requested_at__isnull=False).exists()
-    if canceled or (disposition == "CANCELLED" and reason != "NEVER_SEALED"):
-        outcome, code, why = "canceled", None, "user" if canceled else reason.lower()
-    else:
-        outcome, code, why = "expired", -11, reason.lower() or "window_end"
-    ledger.close_open_rows(
-        message_id, modes=PHONE_MODES, outcome=outcome, code=code, reason=why[:40], now=now
-    )
-    transaction.on_commit(lambda: lifecycle.modes_final(message_id, PHONE_MODES))
-
-
-def finish_without_calls(message_id: int) -> bool:
-    """Ends the phone of a message that has nothing to dial (or was canceled before anything left).
-    False while slices are planned, a job is at the dialer or rows are open."""
-    message = Message.objects.get(pk=message_id)
-    if message.slices.filter(state="planned").exists():
-        return False
-    if (
-        DialerJob.objects.filter(message_id=message_id, submitted_at__isnull=False)
-        .exclude(state=DialerJob.State.FINISHED)
-        .exists()
-    ):
-        return False
-    if ledger.count_open(message_id, PHONE_MODES):
-        return False
-    DialerJob.objects.filter(message_id=message_id).update(state=DialerJob.State.FINISHED)
-    return lifecycle.modes_final(message_id, PHONE_MODES)
-
-
 def refresh(message_id: int) -> str:
     """Refresh Status: asks the dialer about this message now (B2-05, B3-16, C6). Returns words for
-    the page; never raises for what the dialer does."""
+    the page; never raises for what the dialer does. A job that it forgot is handed over again
+    under the same references (ruling 24)."""
     settings = VoiceSettings.current()
     job = DialerJob.objects.filter(message_id=message_id, submitted_at__isnull=False).first()
     if job is None:
         return _("Nothing has been handed to the dialer yet.")
     try:
+        (status,) = account.adapter(settings, job.endpoint).job_status([str(job.job_ref)])
+        if status.state == "UNKNOWN" and job.accepted_at is not None:
+            dispatch.resubmit(job)
+            return _("The dialer does not know this message any more. It is handed over again.")
         fresh = read_job(settings, job)
     except (DialerError, credentials.Unreadable) as error:
         words = getattr(error, "user_sentence", _("Enter the password again: its key has changed."))
@@ -407,20 +363,3 @@ def refresh(message_id: int) -> str:
     if fresh:
         return _("%(count)s new results from the dialer.") % {"count": f"{fresh:,}"}
     return _("The dialer has nothing new.")
-
-
-def sweep(now: datetime) -> int:
-    """Marks messages whose results are overdue as Error (ruling 17): their window's end, or for an
-    emergency the hand-over, plus the time-out. Returns how many."""
-    marked = 0
-    running = DialerJob.objects.exclude(
-        state__in=[DialerJob.State.FINISHED, DialerJob.State.REFUSED]
-    ).filter(message__status=Message.Status.IN_PROGRESS)
-    for job in running.select_related("message"):
-        message = job.message
-        start = message.dial_until or job.submitted_at or message.launched_at
-        timeout = timedelta(minutes=int(message.settings_frozen.get("result_timeout", 60)))
-        if start is not None and start + timeout < now:
-            words = _("The dialer has not returned all results in time.")
-            marked += lifecycle.mark_overdue(message.pk, words)
-    return marked

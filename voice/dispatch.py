@@ -29,9 +29,10 @@ from dialer_adapters.contract import (
 )
 from messenger import ledger, lifecycle
 from messenger.models import District, Message
-from voice import account, chains, credentials
+from voice import account, chains, credentials, doorbell
 from voice.channel import PHONE_MODES
 from voice.models import DialerBatch, DialerJob, VoiceSettings
+from voice.outcomes import CALL_EXPIRED
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 IN_FLIGHT = 2  # AddChains at once (ruling 15)
 MAX_WAIT = 300.0  # seconds between two tries of a request that is in doubt
+MAX_WAIT_EMERGENCY = 10.0
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
 
@@ -66,7 +68,13 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
     if job.message.cancel_requested_at is not None:
         _recall(job)
         return False
-    if not _may_send(job) or (job.state == DialerJob.State.FROZEN and not _open(job)):
+    if not _may_send(job):
+        return False
+    if _too_late(job):
+        words = _("The dialer could not be reached before the dialing window ended.")
+        lifecycle.fail(message_id, words, outcome="expired", code=CALL_EXPIRED)
+        return False
+    if job.state == DialerJob.State.FROZEN and not _open(job):
         return False
     with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines:
         ends = [
@@ -83,6 +91,13 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
 def _may_send(job: DialerJob) -> bool:
     waiting = job.retry_at is not None and job.retry_at > timezone.now()
     return not waiting and not VoiceSettings.current().paused
+
+
+def _too_late(job: DialerJob) -> bool:
+    """Nothing ever left and the window is over: it is not dialed another day (X-27). What may have
+    left is repeated until the dialer answers, also past the window's end (ruling 18)."""
+    until = job.message.dial_until
+    return job.submitted_at is None and until is not None and timezone.now() >= until
 
 
 # ------------------------------------------------------------------------------------ the job
@@ -227,7 +242,7 @@ def _send(job: DialerJob, batch: Claimed) -> bool:
             _never_stored(job, batch)
         elif error.kind == "not_found":
             _stand_back(job, batch, Retry("garbled", detail="job forgotten"))
-            _resubmit(job)
+            resubmit(job)
             return False
         else:
             _split(job, batch, error)
@@ -270,7 +285,8 @@ def _stand_back(
     failures = DialerJob.objects.filter(pk=job.pk).values_list("failures", flat=True).get() + 1
     asked = getattr(doubt, "retry_after", None)
     first = float(django_settings.DISPATCH_FIRST_WAIT)
-    wait = asked or min(MAX_WAIT, first * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+    most = MAX_WAIT_EMERGENCY if job.message.emergency else MAX_WAIT
+    wait = asked or min(most, first * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
     retry_at = now + timedelta(seconds=wait)
     log.warning("message %s: %s; again in %.1f s", job.message_id, doubt, wait)
     DialerJob.objects.filter(pk=job.pk).update(
@@ -348,7 +364,7 @@ def _split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
     log.error("batch %s of message %s refused: %s", row.number, job.message_id, error.code)
 
 
-def _resubmit(job: DialerJob) -> None:
+def resubmit(job: DialerJob) -> None:
     """The dialer does not know the job (it forgot, and its epoch did not change): everything is
     handed over again under the same references (ruling 24)."""
     with transaction.atomic():
@@ -420,6 +436,7 @@ def _recall(job: DialerJob) -> None:
     job.batches.exclude(state=DialerBatch.State.ACCEPTED).update(
         state=DialerBatch.State.CANCELED, lease_until=None
     )
+    doorbell.collect()
 
 
 def waiting_messages() -> list[tuple[int, bool]]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from messenger.models import Message, MessageMode
 from messenger.one_at_a_time import only_one
-from voice import collect, dispatch, doorbell
+from voice import collect, dispatch, doorbell, finishing
 from voice.channel import PHONE_MODES
 
 
@@ -52,13 +52,13 @@ def poll_call_log() -> None:
 @shared_task
 def finish_phone(message_id: int) -> None:
     """Ends the phone of a message without calls."""
-    collect.finish_without_calls(message_id)
+    finishing.finish_without_calls(message_id)
 
 
 @shared_task
 def sweep_phone() -> None:
     """Tick (60 s): overdue results; canceled and empty messages whose end was lost."""
-    collect.sweep(timezone.now())
+    finishing.sweep(timezone.now())
     stuck = (
         Message.objects.filter(status=Message.Status.IN_PROGRESS)
         .filter(Q(expanded_at__isnull=False) | Q(cancel_requested_at__isnull=False))
@@ -66,4 +66,4 @@ def sweep_phone() -> None:
         .exclude(modes__state=MessageMode.State.FINAL)
     )
     for message_id in stuck.values_list("pk", flat=True).distinct():
-        collect.finish_without_calls(message_id)
+        finishing.finish_without_calls(message_id)

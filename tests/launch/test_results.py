@@ -17,7 +17,7 @@ from dialer_adapters.contract import LogEntry, LogPage
 from messenger.models import Attempt, Delivery, Message
 from tests.launch.sending import launched, verified_account
 from tests.world import World, build_world
-from voice import collect
+from voice import collect, finishing
 from voice.models import DialerJob, LogCursor
 from voice.models import LogEntry as StoredEntry
 
@@ -235,7 +235,7 @@ def test_a_code_nobody_knows_is_stored_as_it_came(message: Message) -> None:
 @pytest.mark.spec("B2-05")
 def test_missing_results_become_an_error_that_a_late_result_ends(message: Message) -> None:
     Message.objects.filter(pk=message.pk).update(dial_until=timezone.now() - timedelta(minutes=61))
-    assert collect.sweep(timezone.now()) == 1
+    assert finishing.sweep(timezone.now()) == 1
     message.refresh_from_db()
     assert message.status == Message.Status.ERROR
     from django.test import TestCase

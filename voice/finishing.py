@@ -1,0 +1,82 @@
+"""How the phone of a message ends: by JOB_RESULT, without a single call, or overdue.
+
+Rows that will have no result of their own are closed here, set-wise; the message's status follows
+through `messenger.lifecycle`. Nothing here talks to the dialer.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from messenger import ledger, lifecycle
+from messenger.models import LaunchSlice, Message
+from voice.channel import PHONE_MODES
+from voice.models import DialerBatch, DialerJob
+
+
+def finish(message_id: int, seq: int, disposition: str, reason: str, now: datetime) -> None:
+    """JOB_RESULT: the job is over, every step has its end. Steps without an entry are closed from
+    it, set-wise (ruling 21). Runs in the page's transaction; the message follows on commit."""
+    job = DialerJob.objects.select_for_update().filter(message_id=message_id).first()
+    if job is None or job.state == DialerJob.State.FINISHED:
+        return
+    job.state = DialerJob.State.FINISHED
+    job.result_disposition, job.result_reason = disposition[:20], reason[:40]
+    job.final_seq, job.result_at = seq, now
+    job.save(
+        update_fields=["state", "result_disposition", "result_reason", "final_seq", "result_at"]
+    )
+    job.batches.exclude(state=DialerBatch.State.ACCEPTED).update(
+        state=DialerBatch.State.CANCELED, lease_until=None
+    )
+    ledger.settle(message_id, now)
+    canceled = Message.objects.filter(pk=message_id, cancel_requested_at__isnull=False).exists()
+    if canceled or (disposition == "CANCELLED" and reason != "NEVER_SEALED"):
+        outcome, code, why = "canceled", None, "user" if canceled else reason.lower()
+    else:
+        outcome, code, why = "expired", -11, reason.lower() or "window_end"
+    ledger.close_open_rows(
+        message_id, modes=PHONE_MODES, outcome=outcome, code=code, reason=why[:40], now=now
+    )
+    transaction.on_commit(lambda: lifecycle.modes_final(message_id, PHONE_MODES))
+
+
+def finish_without_calls(message_id: int) -> bool:
+    """Ends the phone of a message that has nothing to dial (or was canceled before anything left).
+    False while slices are planned, a job is at the dialer or rows are open."""
+    message = Message.objects.get(pk=message_id)
+    if message.slices.filter(state=LaunchSlice.State.PLANNED).exists():
+        return False
+    if (
+        DialerJob.objects.filter(message_id=message_id, submitted_at__isnull=False)
+        .exclude(state=DialerJob.State.FINISHED)
+        .exists()
+    ):
+        return False
+    if message.cancel_requested_at is not None:
+        ledger.close_open_rows(
+            message_id, modes=PHONE_MODES, outcome="canceled", reason="user", now=timezone.now()
+        )
+    if ledger.count_open(message_id, PHONE_MODES):
+        return False
+    DialerJob.objects.filter(message_id=message_id).update(state=DialerJob.State.FINISHED)
+    return lifecycle.modes_final(message_id, PHONE_MODES)
+
+
+def sweep(now: datetime) -> int:
+    """Marks messages whose results are overdue as Error (ruling 17): their window's end, or for an
+    emergency the hand-over, plus the time-out. Returns how many."""
+    marked = 0
+    running = DialerJob.objects.exclude(
+        state__in=[DialerJob.State.FINISHED, DialerJob.State.REFUSED]
+    ).filter(message__status=Message.Status.IN_PROGRESS)
+    for job in running.select_related("message"):
+        message = job.message
+        start = message.dial_until or job.submitted_at or message.launched_at
+        timeout = timedelta(minutes=int(message.settings_frozen.get("result_timeout", 60)))
+        if start is not None and start + timeout < now:
+            words = _("The dialer has not returned all results in time.")
+            marked += lifecycle.mark_overdue(message.pk, words)
+    return marked
