@@ -60,7 +60,7 @@ def works(python: Path) -> bool:
 
 
 def installers(lock: Path) -> list[list[str]]:
-    """The commands that may install a lock, fastest first; the last one is always pip."""
+    """The commands that may install a lock, fastest first."""
     common = ["--require-hashes", "-r", str(lock)]
     commands = []
     uv = shutil.which("uv")
@@ -69,9 +69,10 @@ def installers(lock: Path) -> list[list[str]]:
     quiet = ["install", "--quiet", "--disable-pip-version-check", *common]
     if outer_pip() >= OLDEST_PIP:
         commands.append([sys.executable, "-m", "pip", "--python", str(PYTHON), *quiet])
-    else:
-        subprocess.run([PYTHON, "-m", "ensurepip", "--default-pip"], check=True)
+    elif subprocess.run([PYTHON, "-m", "ensurepip", "--default-pip"], check=False).returncode == 0:
         commands.append([str(PYTHON), "-m", "pip", *quiet])
+    elif not commands:
+        sys.exit("This Python has no pip: install it (Debian: python3-pip) and start again.")
     return commands
 
 

@@ -14,7 +14,7 @@ from config.local import programs
 from config.local.installation import Installation, running_installation
 from config.local.lifetime import SetupError
 from config.local.programs import ROOT
-from config.local.supervisor import Stopped, say
+from config.local.supervisor import Stopped, say, show_progress
 
 
 def main() -> int:
@@ -49,7 +49,8 @@ def run(copy: Installation) -> None:
     copy.await_page(address)
     message = copy.send_message()
     say(describe(address, users, copy.directory, time.monotonic() - began))
-    follow(copy, message)
+    follow = programs.manage("follow_message", message)
+    show_progress(copy.supervisor.lines_of(follow))
     while True:
         copy.supervisor.watch()
         time.sleep(0.2)
@@ -63,17 +64,6 @@ def describe(address: str, users: str, directory: Path, seconds: float) -> str:
         f"\n{rule}\n   {address}   (ready after {seconds:.0f} s)\n\n{lines}\n\n"
         f"   logs: {directory / 'log'}\n   Ctrl-C stops everything.\n{rule}\n"
     )
-
-
-def follow(copy: Installation, message: str) -> None:
-    """Show how the message goes: one line that changes on a terminal, else a line per change."""
-    on_terminal = sys.stdout.isatty()
-    for line in copy.supervisor.lines_of(programs.manage("follow_message", message)):
-        # \033[K clears what a longer line left behind.
-        print(f"\r{line}\033[K" if on_terminal else line, end="" if on_terminal else "\n")
-        sys.stdout.flush()
-    if on_terminal:
-        print()
 
 
 if __name__ == "__main__":

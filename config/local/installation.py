@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet
 from config.local import programs
 from config.local.lifetime import write_private
 from config.local.services import Services, running_services
-from config.local.supervisor import Supervisor, say, stopping_on_signals
+from config.local.supervisor import Supervisor, say, show_progress, stopping_on_signals
 
 SWITCHBOARD_ACCOUNT = "demo"
 READY_SECONDS = 60.0
@@ -106,8 +106,7 @@ class Installation:
         if "import" in self.steps.done:
             return
         command = programs.manage("import_roster", str(bundle), "--progress")
-        for line in self.supervisor.lines_of(command):
-            say(f"  {line}")
+        show_progress(self.supervisor.lines_of(command))
         self.steps.note("import", str(bundle))
 
     def send_message(self) -> str:

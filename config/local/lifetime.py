@@ -87,6 +87,8 @@ def has_ended(process: subprocess.Popen[bytes]) -> bool:
     that of its group, cannot become another's."""
     if process.returncode is not None:
         return True
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: reaped at once, as Popen does
+        return process.poll() is not None
     options = os.WEXITED | os.WNOHANG | os.WNOWAIT
     return os.waitid(os.P_PID, process.pid, options) is not None
 

@@ -17,7 +17,7 @@ from config.local.installation import Installation, running_installation
 from config.local.lifetime import SetupError
 from config.local.programs import ROOT
 from config.local.services import remove_directory
-from config.local.supervisor import Stopped, say
+from config.local.supervisor import Stopped, say, show_progress
 
 PATIENCE_SECONDS = 120.0
 FORMATS = ("pdf", "csv", "docx")
@@ -61,8 +61,7 @@ def run(copy: Installation) -> None:
     say("Sending a general message to all families ...")
     message = copy.send_message()
     follow = programs.manage("follow_message", message)
-    for line in copy.supervisor.lines_of(follow, patience=PATIENCE_SECONDS):
-        say(f"  {line}")
+    show_progress(copy.supervisor.lines_of(follow, patience=PATIENCE_SECONDS))
     say(copy.manage("show_message", message))
     out = Path(os.environ.get("OUT") or ROOT / "var" / "main-job-report").absolute()
     out.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ def web(listener: socket.socket) -> Program:
 def background(directory: Path) -> list[Program]:
     """The two workers and beat."""
     # A worker of an urgent message never waits behind a report: it reads no other queue.
-    everyday = str(min(4, max(2, os.cpu_count() or 2)))
+    everyday = str(max(4, os.cpu_count() or 4))
     schedule = str(directory / "beat-schedule")
     return [
         _celery("worker-urgent", *_worker_words("urgent", URGENT_QUEUE, "2")),

@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -244,3 +245,14 @@ def stopping_on_signals() -> Iterator[None]:
 def say(text: str) -> None:
     """Print one line at once, also into a pipe."""
     print(text, flush=True)
+
+
+def show_progress(lines: Iterator[str]) -> None:
+    """Print lines as they come: one line that changes on a terminal, else one below the other."""
+    on_terminal = sys.stdout.isatty()
+    for line in lines:
+        # \033[K clears what a longer line left behind.
+        print(f"\r  {line}\033[K" if on_terminal else f"  {line}", end="" if on_terminal else "\n")
+        sys.stdout.flush()
+    if on_terminal:
+        print()
