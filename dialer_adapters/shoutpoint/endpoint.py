@@ -8,17 +8,18 @@ and pinned for the connection. Loopback is for the switchboard beside us and nee
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import idna
 import requests
-from requests_hardened.ip_filter import InvalidIPAddress
+from requests_hardened.ip_filter import EXTRA_BLOCKED_NET_RANGES, InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -86,6 +87,8 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address) and (address.sixtofour or address.teredo):
         return False
+    if any(address in network for network in EXTRA_BLOCKED_NET_RANGES):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
@@ -151,7 +154,7 @@ class Deadline:
         self.seconds = seconds
         self.expired = False
         self._connection: socket.socket | None = None
-        self._end = monotonic() + seconds
+        self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
 
@@ -161,24 +164,30 @@ class Deadline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
         _current.deadline = None
-
-    def left(self) -> float:
-        return max(self._end - monotonic(), 0.001)
+        self._timer.cancel()
+        with self._lock:
+            self._let_go()
 
     def watch(self, connection: socket.socket) -> None:
-        self._connection = connection
+        """Takes a duplicate of the connection: TLS takes the original over, and an answer without
+        length is read on after the HTTP library has closed it."""
+        with self._lock:
+            self._let_go()
+            self._connection = socket.socket(fileno=os.dup(connection.fileno()))
         if self.expired:
             self._expire()
 
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def _expire(self) -> None:
         self.expired = True
-        if self._connection is not None:
-            try:
+        with self._lock, suppress(OSError):  # it may have ended by itself at the same moment
+            if self._connection is not None:
                 self._connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                self._connection = None  # it ended by itself at the same moment
 
 
 class _Current(threading.local):
@@ -189,30 +198,18 @@ _current = _Current()
 
 
 class _Watched(HTTPConnection):
-    """A connection whose socket the running deadline can shut. A duplicate is kept because TLS
-    takes the original over."""
-
-    _duplicate: socket.socket | None = None
+    """A connection, new or kept, that the running deadline can shut."""
 
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
-        self._duplicate = connection.dup()
-        self._register()
+        if _current.deadline is not None:
+            _current.deadline.watch(connection)
         return connection
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self._register()
+        if _current.deadline is not None and self.sock is not None:
+            _current.deadline.watch(self.sock)
         super().request(*args, **kwargs)
-
-    def close(self) -> None:
-        super().close()
-        if self._duplicate is not None:
-            self._duplicate.close()
-            self._duplicate = None
-
-    def _register(self) -> None:
-        if _current.deadline is not None and self._duplicate is not None:
-            _current.deadline.watch(self._duplicate)
 
 
 class _WatchedTls(_Watched, HTTPSConnection):

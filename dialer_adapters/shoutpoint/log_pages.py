@@ -33,6 +33,8 @@ COLUMNS: tuple[str, ...] = (
 """The WSDL's LogEntry without Property: the fields of `contract.LogEntry` in the same order."""
 REQUIRED = frozenset({*COLUMNS[:6], "Revision", "Disposition", "Final", "Confirmed"})
 MOST_SEQ = 2**63 - 1
+MOST_ENTRIES = 5_000
+"""The highest page size of the contract (8.2 S6); junk beyond it would cost memory."""
 _SEQS = re.compile(r"[0-9]{1,19}(?:\n[0-9]{1,19})*")
 _NO_REF = re.compile(r"[^A-Za-z0-9._:\n-]")
 _LONGEST_REF = 64
@@ -81,9 +83,12 @@ def _columns(reply: Reply) -> tuple[list[Column], Sequence[str]]:
     first = reply.element.find(tag("Entry"))
     if first is None:
         return [[] for _ in COLUMNS], []
+    count = int(_COUNT(reply.element))
+    if count > MOST_ENTRIES:
+        raise Retry("log", detail=f"{count} entries on one page")
     if not _MARKUP.search(reply.content, after_declaration):
         found = _entry_pattern(first.prefix or "").findall(reply.content.decode("utf-8"))
-        if len(found) == _COUNT(reply.element):
+        if len(found) == count:
             rows = found
     if rows is None:
         rows = [_walk(node) for node in reply.element.iterchildren(tag("Entry"))]
