@@ -117,6 +117,7 @@ AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False  # no line of its own in front of every command's output
 AXES_LOCKOUT_CALLABLE = "messenger.views.frame.locked_out"
 
 SESSION_COOKIE_AGE = 8 * 3600
@@ -186,6 +187,7 @@ DIALER_ALLOW_LOOPBACK = env.bool("DIALER_ALLOW_LOOPBACK", default=False)
 # Hosts that an end point may name; empty allows any public one.
 DIALER_ALLOWED_HOSTS = env.list("DIALER_ALLOWED_HOSTS", default=[])
 # First wait after a request in doubt, in seconds; doubles up to five minutes. Tests shorten it.
+DISPATCH_LEASE_SECONDS = env.float("DISPATCH_LEASE_SECONDS", default=60.0)
 DISPATCH_FIRST_WAIT = env.float("DISPATCH_FIRST_WAIT", default=2.0)
 
 # Keys that encrypt credentials at rest, newest first; the first one writes, all of them read.

@@ -37,7 +37,7 @@ from voice.outcomes import CALL_EXPIRED
 log = logging.getLogger(__name__)
 
 # A request takes 10 s at most (ruling 29); a lease outlives it, and the sweep outlives the lease.
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=django_settings.DISPATCH_LEASE_SECONDS)
 IN_FLIGHT = 2  # AddChains at once (ruling 15)
 MAX_WAIT = 300.0  # seconds between two tries of a request that is in doubt
 MAX_WAIT_EMERGENCY = 10.0
