@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -54,8 +55,8 @@ class Installation:
 
     def migrate(self) -> None:
         """Bring both databases up to date."""
-        for database in ("default", "switchboard"):
-            self.manage("migrate", "--no-input", "--verbosity", "0", "--database", database)
+        for line in self.supervisor.lines_of([sys.executable, "-m", "config.local.migrate"]):
+            say(f"  {line}")
 
     def start_switchboard(self) -> str:
         """Start the telephone company, on its port of last time if that is free; its address."""

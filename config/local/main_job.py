@@ -74,8 +74,8 @@ def run(copy: Installation) -> None:
 
 def people_for(recipients: int) -> int:
     """How many people a made-up district has of whom about ``recipients`` are called (0: 3000)."""
-    # Of the made-up district's people, about 45 in 100 are messenger contacts.
-    return round(recipients / 0.45) if recipients else 3000
+    # Of the made-up district's people, 60 in 100 are guardians.
+    return round(recipients / 0.6) if recipients else 3000
 
 
 def keep_logs(directory: Path) -> Path:
