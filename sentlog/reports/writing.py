@@ -1,0 +1,50 @@
+"""One function that writes a report, whoever asks: the web's worker, a command, a test, a bench."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from django.utils.translation import get_language
+
+from messenger.models import Message
+from messenger.rights import Scope
+from sentlog.reports import csv, docx, pdf
+from sentlog.reports.document import ReportOptions, open_document
+from sentlog.reports.progress import Progress
+
+FORMATS = ("pdf", "csv", "docx")
+DISTRICT = Scope(district=True)
+
+
+def write_report(
+    message: Message,
+    format: str,
+    target_path: Path | str,
+    options: ReportOptions | None = None,
+    scope: Scope = DISTRICT,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Writes the Sent Message Report of a message to a file and returns the number of its rows.
+
+    `format` is one of FORMATS; `progress` is told (rows done, rows in all). The file appears whole:
+    it is written beside its name and moved there. Raises ReportTooLong for a PDF of more pages than
+    anybody can use. Rows: B4-01 to B4-16.
+    """
+    options = options or ReportOptions()
+    marks = {"pdf": pdf.MARKS, "csv": csv.MARKS, "docx": docx.MARKS}[format]
+    target = Path(target_path)
+    unfinished = target.with_name(f".{target.name}.part")
+    counter = Progress(progress)
+    try:
+        with open_document(message, options, scope, marks, get_language() or "en") as document:
+            counter.start(document.rows_total)
+            if format == "csv":
+                csv.write(document, unfinished, counter, bom=options.bom)
+            elif format == "docx":
+                docx.write(document, unfinished, counter)
+            else:
+                pdf.write(document, unfinished, counter)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    counter.finish()
+    return counter.done

@@ -1,0 +1,85 @@
+"""How the log says things: where a message went, a phone number, a code, a status, a moment.
+
+Words alone, for pages, reports and commands alike; nothing is counted or decided here. The words of
+delivery rows are put together by PostgreSQL (`sentlog.delivery_rows`).
+"""
+
+import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from messenger.models import District, Message
+from voice.outcomes import describe
+
+# What each status means, in the sources' sense and in plain words (B2-02 to B2-08, B8-01: one
+# wording for the list and the Delivery Summary).
+STATUS_NOTES = {
+    Message.Status.WAITING: gettext_lazy("Scheduled: delivery has not completed."),
+    Message.Status.IN_PROGRESS: gettext_lazy("The message is being delivered now."),
+    Message.Status.SENT: gettext_lazy(
+        "The message was handed to the phone, text and email services and has finished processing."
+    ),
+    Message.Status.ERROR: gettext_lazy(
+        "Not all results came back in time. Refresh Status may change this to another status."
+    ),
+    Message.Status.FAILED: gettext_lazy("The message was not sent because of a technical problem."),
+    Message.Status.CANCELED: gettext_lazy("The message was canceled before delivery began."),
+    Message.Status.CANCELED_IP: gettext_lazy(
+        "The message was canceled after delivery had started."
+    ),
+}
+
+_NORTH_AMERICAN = re.compile(r"\+1(\d{3})(\d{3})(\d{4})")
+
+
+def national(number: str) -> str:
+    """A number of North America as (612) 555-7735; any other as it is stored."""
+    found = _NORTH_AMERICAN.fullmatch(number)
+    return f"({found[1]}) {found[2]}-{found[3]}" if found else number
+
+
+def caller_id(number: str) -> str:
+    """A caller ID as the sources print it: (987)999-9876 (B7-17)."""
+    return national(number).replace(") ", ")")
+
+
+def code_text(code: int) -> str:
+    """A call status code under Status: "5 Live Person"; an unlisted one as "code 999" (B6-01)."""
+    label = describe(code).label
+    return label if str(code) in label else f"{code} {label}"
+
+
+def where(message: Message, district: District) -> str:
+    """The District/School of a message (B2-10): the district's name when it went to all of it."""
+    if message.district_wide:
+        return district.name
+    names = sorted(school.name for school in message.schools.all())
+    return ", ".join(names) or district.name
+
+
+def status_text(message: Message) -> str:
+    """The status as it is shown; a cancel that the dialer has not confirmed yet says so (X-6)."""
+    label = str(message.get_status_display())
+    if message.cancel_requested_at and message.status in Message.UNFINISHED:
+        return _("%(status)s, cancel requested") % {"status": label}
+    return label
+
+
+def screen_time(moment: datetime | None, zone: ZoneInfo) -> str:
+    """05/01/2022 8:30 AM: the unpadded hour of the screen (B1-08, X-28)."""
+    if moment is None:
+        return ""
+    local = moment.astimezone(zone)
+    return f"{local:%m/%d/%Y} {local.hour % 12 or 12}:{local:%M %p}"
+
+
+def report_time(moment: datetime | None, zone: ZoneInfo, *, seconds: bool = False) -> str:
+    """12/02/2019 08:54 AM: the padded hour of the report (B4-12, X-28)."""
+    if moment is None:
+        return ""
+    return moment.astimezone(zone).strftime(
+        "%m/%d/%Y %I:%M:%S %p" if seconds else "%m/%d/%Y %I:%M %p"
+    )
