@@ -106,7 +106,7 @@ def confirm(request: HttpRequest, tool: str, uuid: UUID) -> HttpResponse:
     """Makes the message, once; a second press is shown the first one's message."""
     draft = _own(request, tool, uuid)
     user: Any = request.user
-    problems = [] if draft.message else problems_of_reach(user, Composition.from_draft(draft))
+    problems = [] if draft.message else _problems_now(user, Composition.from_draft(draft))
     if not problems:
         try:
             message = lifecycle.confirm(draft, user)
@@ -115,6 +115,18 @@ def confirm(request: HttpRequest, tool: str, uuid: UUID) -> HttpResponse:
         else:
             return redirect("log_detail", message.uuid)
     return _render_check(request, draft, problems, status=422)
+
+
+def _problems_now(user: Any, composition: Composition) -> list[str]:
+    """What stands in the way at this moment; the check page may be hours old.
+
+    An emergency is not counted once more: its button must not wait for it (a second for 100,000
+    students), and a message to nobody ends at once and says so.
+    """
+    problems = problems_of_reach(user, composition)
+    if problems or composition.emergency:
+        return problems
+    return preview(composition).blockers
 
 
 @require_POST
