@@ -124,13 +124,16 @@ REJECTED_SENTENCES: Mapping[str, str] = {
     "EPOCH_REQUIRED": "The dialer's call log must be read from the beginning.",
     "EXPIRED": "The dialer no longer keeps the part of the call log that comes next.",
     "AHEAD_OF_LOG": "The dialer's call log is shorter than what was already read from it.",
-    "ENDPOINT_NOT_ALLOWED": "This address cannot be used for the dialer.",
 }
 """Codes of `Rejected` with their English sentences; an unlisted code gets `REJECTED_OTHER`."""
 
 REJECTED_OTHER = "The dialer refused the request."
-CREDENTIALS_SENTENCE = "The dialer does not accept the user name or password."
-ACCOUNT_DISABLED_SENTENCE = "The dialer has disabled this account."
+CREDENTIALS_SENTENCES: Mapping[str, str] = {
+    "BAD_CREDENTIALS": "The dialer does not accept the user name or password.",
+    "ACCOUNT_DISABLED": "The dialer has disabled this account.",
+    "ENDPOINT_NOT_ALLOWED": "This address cannot be used for the dialer.",
+}
+"""Codes of `CredentialsRefused` with their English sentences; an unlisted code means the first."""
 
 
 class DialerError(Exception):
@@ -209,7 +212,9 @@ class CursorLost(Rejected):
 
 
 class CredentialsRefused(DialerError):
-    """User name or password not accepted, or the account is disabled: stop the account's jobs."""
+    """The account's settings are not good: user name or password not accepted, account disabled, or
+    an address that may not be used (ENDPOINT_NOT_ALLOWED, found before anything is sent). No
+    message is at fault: stop the account's jobs until the settings are right."""
 
     retryable = False
     at_fault = "settings"
@@ -218,8 +223,9 @@ class CredentialsRefused(DialerError):
         super().__init__(f"{code}: {message}" if message else code)
         self.code = code
         self.message = message
-        disabled = code == "ACCOUNT_DISABLED"
-        self.user_sentence = ACCOUNT_DISABLED_SENTENCE if disabled else CREDENTIALS_SENTENCE
+        self.user_sentence = CREDENTIALS_SENTENCES.get(
+            code, CREDENTIALS_SENTENCES["BAD_CREDENTIALS"]
+        )
 
 
 # --------------------------------------------------------------------------------------- protocol

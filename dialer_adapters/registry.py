@@ -63,8 +63,8 @@ _lock = threading.Lock()
 def adapter_for(settings: AdapterSettings) -> DialerAdapter:
     """The adapter for these settings, the same one for the same settings within a process.
 
-    Raises Rejected("ENDPOINT_NOT_ALLOWED") for an address that may not be used and ValueError for
-    an adapter that does not exist. Opens no connection."""
+    Raises CredentialsRefused("ENDPOINT_NOT_ALLOWED") for an address that may not be used and
+    ValueError for an adapter that does not exist. Opens no connection."""
     key = (
         os.getpid(),
         settings.adapter or DEFAULT_ADAPTER,

@@ -97,9 +97,8 @@ def _document() -> Any:
 class ShoutpointAdapter:
     """Speaks dialer-v1.wsdl to one end point with one user's credentials (A1-13, A1-15, A1-16).
 
-    Raises Rejected("ENDPOINT_NOT_ALLOWED") when the address may not be used; nothing is sent before
-    the first operation.
-    """
+    Raises CredentialsRefused("ENDPOINT_NOT_ALLOWED") when the address may not be used; nothing is
+    sent before the first operation."""
 
     capabilities = frozenset(
         {"CHAINS", "CURSOR_LOG", "VOICE", "TEXT", "AMD", "REMOTE_DIAL_IN", "INBOUND_TEXT"}

@@ -24,7 +24,7 @@ from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from dialer_adapters.contract import Rejected
+from dialer_adapters.contract import CredentialsRefused
 
 PORTS = frozenset({443, 8443})
 LONGEST_URL = 2000
@@ -53,7 +53,7 @@ def check_endpoint(
 
     `allowed_hosts` (lower case, ASCII) narrows public hosts to a list; empty means any public host.
     `allow_loopback` lets http and any port through for this machine alone. Raises
-    Rejected("ENDPOINT_NOT_ALLOWED", "endpoint").
+    CredentialsRefused("ENDPOINT_NOT_ALLOWED").
     """
     if len(url) > LONGEST_URL or not _PLAIN_URL.fullmatch(url):
         raise _refusal("spaces or forbidden characters")
@@ -138,8 +138,8 @@ def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return address
 
 
-def _refusal(why: str) -> Rejected:
-    return Rejected("ENDPOINT_NOT_ALLOWED", "endpoint", why, local=True)
+def _refusal(why: str) -> CredentialsRefused:
+    return CredentialsRefused("ENDPOINT_NOT_ALLOWED", why)
 
 
 # ------------------------------------------------------------------------ the pinned connection

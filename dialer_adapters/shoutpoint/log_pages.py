@@ -2,10 +2,11 @@
 
 Two readers give the same columns of text. The quick one is a pattern of the whole entry over the
 answer's bytes, sound only because the transport's parser has proved them well formed; it is used
-when it finds exactly as many entries as the parser did. Otherwise (other order, attributes, white
-space, new elements in the middle) the careful one walks the tree. Then columns, not entries, are
-converted and checked: Seq and EntryID must be right or the page is refused whole; anything else
-that cannot be read is kept as raw text and the log goes on (contract 8.3 C5 and section 9)."""
+when it finds exactly as many entries as the parser did, none within another. Otherwise (other
+order, attributes, white space, new elements in the middle) the careful one walks the tree. Then
+columns, not entries, are converted and checked: Seq and EntryID must be right or the page is
+refused whole; anything else that cannot be read is kept as raw text and the log goes on (contract
+8.3 C5 and section 9)."""
 
 from __future__ import annotations
 
@@ -44,7 +45,10 @@ _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 _LONGEST_TOKEN = 100
 _LONGEST_TEXT = 1000
 
-_COUNT = etree.XPath("count(d:Entry)", namespaces={"d": NAMESPACE})
+_COUNT_ALL: Callable[[etree._Element], Any] = etree.XPath(
+    "count(//d:Entry)", namespaces={"d": NAMESPACE}
+)
+_COUNT: Callable[[etree._Element], Any] = etree.XPath("count(d:Entry)", namespaces={"d": NAMESPACE})
 _entry = partial(tuple.__new__, LogEntry)  # LogEntry._make without its Python frame: 0.5 µs each
 
 Column = list[Any]
@@ -88,7 +92,7 @@ def _columns(reply: Reply) -> tuple[list[Column], Sequence[str]]:
         raise Retry("log", detail=f"{count} entries on one page")
     if not _MARKUP.search(reply.content, after_declaration):
         found = _entry_pattern(first.prefix or "").findall(reply.content.decode("utf-8"))
-        if len(found) == count:
+        if len(found) == count == int(_COUNT_ALL(reply.element)):
             rows = found
     if rows is None:
         rows = [_walk(node) for node in reply.element.iterchildren(tag("Entry"))]
@@ -108,7 +112,9 @@ def _entry_pattern(prefix: str) -> re.Pattern[str]:
         text = "[0-9]++" if name == "Seq" else r"[^<\s]*+" if name == "EntryID" else "[^<]*+"
         element = f"<{p}{name}>({text})</{p}{name}>"
         parts.append(element if name in REQUIRED else f"(?:{element})?+")
-    rest = rf"((?:(?!</{p}Entry>)<[^<]*+)*+)"
+    # What follows is for `properties`, unless it is one of the columns out of its place: then the
+    # pattern must fail, so that the careful reader puts it where it belongs.
+    rest = rf"((?:<(?!/{p}Entry>|{p}(?:{'|'.join(COLUMNS)})[>\s/])[^<]*+)*+)"
     return re.compile(f"<{p}Entry>{''.join(parts)}{rest}</{p}Entry>")
 
 

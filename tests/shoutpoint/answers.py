@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dialer_adapters.shoutpoint.log_pages import COLUMNS
+
 NS = "urn:school-messenger:dialer:v1"
 
 
@@ -69,7 +71,7 @@ ENTRY = {
 
 def entry(seq: int, rest: str = "", **changes: str | None) -> str:
     values = {**ENTRY, "Seq": str(seq), "EntryID": f"a{seq}:1", **changes}
-    ordered = {name: values[name] for name in (*ENTRY, *(set(values) - set(ENTRY)))}
+    ordered = {name: values[name] for name in COLUMNS if name in values}
     inside = "".join(
         f"<{name}>{value}</{name}>" for name, value in ordered.items() if value is not None
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import urllib3.util.connection
 
-from dialer_adapters.contract import DialerError, Rejected, Retry
+from dialer_adapters.contract import CredentialsRefused, DialerError, Retry
 from dialer_adapters.shoutpoint.client import ShoutpointAdapter
 from dialer_adapters.shoutpoint.endpoint import check_endpoint, is_public
 from tests.shoutpoint.answers import VERIFIED
@@ -153,7 +153,7 @@ def test_forged_addresses_are_refused_without_a_connection(
         url = form.replace("{port}", str(port)).replace("{long}", "a" * 64)
         if allow_loopback and _is_loopback(url):
             continue
-        with pytest.raises(Rejected) as caught:
+        with pytest.raises(CredentialsRefused) as caught:
             ShoutpointAdapter(url, USER, PASSWORD, allow_loopback=allow_loopback)
         assert caught.value.code == "ENDPOINT_NOT_ALLOWED", url
         assert caught.value.user_sentence == "This address cannot be used for the dialer."
@@ -164,7 +164,7 @@ def _is_loopback(url: str) -> bool:
     names."""
     try:
         return check_endpoint(url, allow_loopback=True).loopback
-    except Rejected:
+    except CredentialsRefused:
         return False
 
 
@@ -199,7 +199,7 @@ def test_a_list_of_hosts_narrows_the_choice() -> None:
     hosts = frozenset({"dialer.example.com"})
     assert check_endpoint("https://dialer.example.com/", allowed_hosts=hosts)
     for url in ("https://other.example.com/", "https://8.8.8.8/", "https://xdialer.example.com/"):
-        with pytest.raises(Rejected):
+        with pytest.raises(CredentialsRefused):
             check_endpoint(url, allowed_hosts=hosts)
 
 

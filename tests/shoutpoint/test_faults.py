@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dialer_adapters.contract import (
+    CREDENTIALS_SENTENCES,
     REJECTED_SENTENCES,
     RETRY_SENTENCES,
     CredentialsRefused,
@@ -211,7 +212,7 @@ def test_every_error_has_a_plain_sentence() -> None:
         Rejected("SOMETHING_NEW"),
         CursorLost("EPOCH_CHANGED", "e2", 1),
         CredentialsRefused(),
-        CredentialsRefused("ACCOUNT_DISABLED"),
+        *(CredentialsRefused(code) for code in CREDENTIALS_SENTENCES),
     ]
     for error in errors:
         assert error.user_sentence.endswith(".")

@@ -220,6 +220,12 @@ FORMS = {
     "in another order": lambda content: content.replace(b"<Channel>VOICE</Channel>", b"").replace(
         b"<Seq>", b"<Channel>VOICE</Channel><Seq>"
     ),
+    "a column behind its place": lambda content: content.replace(
+        b"<AnsweredBy>HUMAN</AnsweredBy>", b""
+    ).replace(b"</Entry>", b"<AnsweredBy>HUMAN</AnsweredBy></Entry>"),
+    "a column among the properties": lambda content: content.replace(
+        b"<Confirmed>false</Confirmed>", b""
+    ).replace(b"</Entry>", b"<Confirmed >false</Confirmed></Entry>"),
     "without a declaration": lambda content: content.split(b"?>", 1)[1],
     "with a byte order mark": lambda content: b"\xef\xbb\xbf" + content,
     "with spaces around the number": lambda content: re.sub(
@@ -234,7 +240,7 @@ def test_every_way_to_write_a_page_gives_the_same_entries(
 ) -> None:
     content = page(*(entry(n, Reason="", PhoneNumber=None) for n in range(1, 30)))
     changed = form(content)
-    assert form is FORMS["as sent"] or changed != content
+    assert form in (FORMS["as sent"], FORMS["with empty elements"]) or changed != content
     found = read(changed)
     assert found == read(content)
     assert found.entries[0].reason is None

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dialer_adapters.contract import CredentialsRefused, Rejected, Retry
+from dialer_adapters.contract import CredentialsRefused, Retry
 from dialer_adapters.shoutpoint.client import ShoutpointAdapter
 from dialer_adapters.shoutpoint.endpoint import check_endpoint
 from dialer_adapters.shoutpoint.transport import MOST_BYTES, Wire, read_reply
@@ -235,9 +235,9 @@ def test_a_certificate_that_nobody_vouches_for_ends_the_call(
 @pytest.mark.spec("A1-16")
 def test_plain_http_needs_the_flag_and_this_machine() -> None:
     for url in ("http://dialer.example.com/", "http://127.0.0.1:8000/"):
-        with pytest.raises(Rejected):
+        with pytest.raises(CredentialsRefused):
             ShoutpointAdapter(url, USER, PASSWORD)
-    with pytest.raises(Rejected):
+    with pytest.raises(CredentialsRefused):
         ShoutpointAdapter("http://dialer.example.com/", USER, PASSWORD, allow_loopback=True)
     assert ShoutpointAdapter("http://127.0.0.1:8000/", USER, PASSWORD, allow_loopback=True)
 
