@@ -1,5 +1,7 @@
 """Follows a message: a line whenever something changed, until it is final.
 
+Fails unless the message ends as Sent.
+
 Reads only. Counts rows of the ledger; what the totals of the log mean is not decided here.
 """
 
@@ -33,8 +35,11 @@ class Command(BaseCommand):
                 self.stdout.flush()
                 before = line
             if message.status not in Message.UNFINISHED:
-                return
+                break
             time.sleep(options["every"])
+        if message.status != Message.Status.SENT:
+            why = message.status_reason or "see its page in the log"
+            raise CommandError(f"The message ended as {message.get_status_display()}: {why}")
 
 
 def progress_line(message: Message) -> str:
