@@ -93,9 +93,10 @@ def expand(message: Message, launch_slice: LaunchSlice, today: date, now: dateti
     """Writes the rows of one slice: who, about whom, by which device, on which chain and step.
 
     Returns the number of rows. Runs inside the transaction that locks the slice (ruling 14); a
-    second run finds the slice frozen. One statement builds the rows in a temporary table, one
-    inserts them: with the rows known, chains and steps are numbered by window functions over a
-    single sort. Ids follow the sort, so that the lowest id of a number is its first row (ruling 8).
+    second run finds the slice frozen. One statement does it all: devices are found, put in order
+    and marked as duplicates once for each person, then joined to the students and numbered over one
+    sort of plain numbers. Ids follow that sort, so that the lowest id of a number is its first row
+    (ruling 8).
     """
     criteria = Criteria.from_json(message.criteria)
     parameters = query_parameters(message, criteria, today) | {
@@ -104,154 +105,155 @@ def expand(message: Message, launch_slice: LaunchSlice, today: date, now: dateti
         "now": now,
     }
     of_staff = launch_slice.kind == LaunchSlice.Kind.STAFF
+    pairs = resolve.staff_pairs() if of_staff else resolve.pairs(criteria)
     with_text = Mode.TEXT in parameters["modes"]
+    first_slice = launch_slice.number == 0
+    twin, chain_and_step = "", "%(base)s + l.chain, CASE WHEN l.kind IS NOT NULL THEN l.step END"
+    if with_text and not first_slice:
+        twin = _EARLIER_TEXT
+        chain_and_step = """coalesce(twin.chain, %(base)s + l.chain),
+                    coalesce(twin.step, CASE WHEN l.kind IS NOT NULL THEN l.step END)"""
     with connection.cursor() as cursor:
-        # The planner guesses 1,000 rows for a temporary table; sorts and hash joins of a slice fit
-        # into 64 MB and would spill at the default 4.
+        # Sorts and hashes of a slice fit into 64 MB and would spill at the default 4.
         cursor.execute("SET LOCAL work_mem = '64MB'")
-        # A name of its own for each run: a reused name would keep the first run's plan statistics.
-        cursor.execute("DROP TABLE IF EXISTS expansion")
         cursor.execute(
             f"""
-            CREATE TEMPORARY TABLE expansion ON COMMIT DROP AS
-            WITH students AS ({resolve.students_of_slice(criteria)}),
-            pairs AS ({resolve.staff_pairs() if of_staff else resolve.pairs(criteria)}),
-            points AS MATERIALIZED ({resolve.points()}),
-            {_placed_rows(with_text)}
-            SELECT *,
-                CASE WHEN chain_kind IS NOT NULL THEN dense_rank() OVER chains END AS chain,
-                CASE WHEN chain_kind IS NOT NULL THEN dense_rank() OVER steps END AS step,
-                row_number() OVER lines AS line,
-                mode <> 'none' AND row_number() OVER same_value > 1 AS duplicate
-            FROM placed
-            WINDOW chains AS (ORDER BY chain_kind IS NULL, {_CHAIN}),
-                steps AS (PARTITION BY chain_kind IS NULL, {_CHAIN}
-                    ORDER BY mode_rank, rank, value, extension),
-                lines AS (ORDER BY chain_kind IS NULL, {_CHAIN}, mode_rank, rank, value, extension,
-                    recipient_id, student_id),
-                same_value AS (PARTITION BY mode, value ORDER BY chain_kind IS NULL, {_CHAIN},
-                    mode_rank, rank, value, extension, recipient_id, student_id)""",
+            WITH students AS MATERIALIZED ({resolve.students_of_slice(criteria)}),
+            pairs AS MATERIALIZED ({pairs}),
+            recipients AS MATERIALIZED ({resolve.recipients()}),
+            {_placed_devices(with_text)},
+            lines AS ({_numbered_lines(with_text)}),
+            written AS (
+                INSERT INTO messenger_delivery
+                    (message_id, id, recipient_id, student_id, school_id, contact_point_id, chain,
+                     step, code, tries, duplicate, confirmed, private, role, mode, device, address,
+                     extension, state, outcome, reason, result_at)
+                SELECT %(message)s, %(base)s + l.line, l.recipient_id, l.student_id, l.school_id,
+                    l.point, {chain_and_step},
+                    CASE l.verdict WHEN 'invalid_number' THEN -2 WHEN 'do_not_contact' THEN -3 END,
+                    0, l.repeated OR {"false" if first_slice else _EARLIER_ROW}, false, l.private,
+                    l.role, l.mode, l.device, l.value, l.extension,
+                    CASE WHEN l.verdict = '' THEN 'pending' ELSE 'done' END,
+                    CASE l.verdict WHEN '' THEN '' WHEN 'opted_out' THEN 'opted_out'
+                        WHEN 'extension' THEN 'not_eligible' WHEN 'no_device' THEN 'no_device'
+                        ELSE 'failed' END,
+                    l.verdict,
+                    CASE WHEN l.verdict NOT IN ('', 'no_device') THEN %(now)s END
+                FROM lines l {twin}
+                RETURNING 1
+            )
+            SELECT (SELECT count(*) FROM written), ({_STRANGERS})""",
             parameters,
         )
-        _refuse_strangers(cursor)
-        # Chains are numbered by dense_rank over all rows, those without a chain sorted last, so
-        # the ranks of real chains run from 1 without gaps.
-        joined, columns = ("", "")
-        if launch_slice.number > 0 and with_text:
-            joined, columns = _EARLIER_TEXT, _EARLIER_COLUMNS
-        cursor.execute(
-            f"""
-            INSERT INTO messenger_delivery
-                (message_id, id, recipient_id, student_id, school_id, contact_point_id, chain, step,
-                 code, tries, duplicate, confirmed, private, role, mode, device, address, extension,
-                 state, outcome, reason, result_at)
-            SELECT %(message)s, %(base)s + e.line, e.recipient_id, e.student_id, e.school_id,
-                e.contact_point_id, {columns or "%(base)s + e.chain, e.step,"}
-                CASE e.verdict WHEN 'invalid_number' THEN -2 WHEN 'do_not_contact' THEN -3 END,
-                0, {_duplicate(launch_slice)}, false, e.private, e.role, e.mode, e.device, e.value,
-                e.extension,
-                CASE WHEN e.verdict = '' THEN 'pending' ELSE 'done' END,
-                CASE e.verdict WHEN '' THEN '' WHEN 'opted_out' THEN 'opted_out'
-                    WHEN 'extension' THEN 'not_eligible' WHEN 'no_device' THEN 'no_device'
-                    ELSE 'failed' END,
-                e.verdict,
-                CASE WHEN e.verdict NOT IN ('', 'no_device') THEN %(now)s END
-            FROM expansion e {joined}
-            ORDER BY e.line""",
-            parameters,
-        )
-        written = cursor.rowcount
+        written, strangers = cursor.fetchone()
+    if strangers:
+        raise LedgerError(f"{strangers} rows name a person or school that does not exist")
     if written >= ROWS_PER_SLICE:
         raise LedgerError(f"slice {launch_slice.number} has {written} rows: ids would overlap")
     return int(written)
 
 
-# The columns that tell one chain from another, in dialing order: about whom, household before
-# person before shared text, whose it is, which number (shared texts alone).
-_CHAIN = "chain_student, chain_kind, chain_owner, chain_text"
+def _placed_devices(with_text: bool) -> str:
+    """CTEs ending in `placed`: every device of every recipient, with the key of its chain (kind,
+    owner, words, and `about` when it does not follow from the row), its step in it, and whether it
+    is the first of its number in the slice (with `first_student`, B5-09).
 
-
-def _placed_rows(with_text: bool) -> str:
-    """CTEs ending in `placed`: every row with its chain's key; recipients without a device too.
-
-    A household phone is a chain of its own for each student (A3-04); a person's phones and texts
-    about a student are one chain; a text that stands for several recipients is a chain of its own,
-    and its twins carry the key of the first student, so that it goes out once (ruling 9).
+    A household phone is a chain of its own for each student (A3-04, kind 0); a person's phones and
+    texts about a student are one chain (kind 1); a text that stands for several recipients is a
+    chain of its own (kind 2), and its twins carry the key of the first student, so that it goes out
+    once (ruling 9). Who has no device gets one row that says so.
     """
-    shared = (
-        """
-        shared AS (
-            SELECT value, min(student_id) AS student_id, min(recipient_id) AS recipient_id,
-                count(DISTINCT recipient_id) > 1 AS by_several
-            FROM points WHERE mode = 'text' AND verdict = '' GROUP BY value
-        ),"""
-        if with_text
-        else ""
-    )
-    kind = "WHEN p.household_id IS NOT NULL THEN 0"
-    student, owner, text, join = "p.student_id", "p.recipient_id", "''", ""
+    kind = "WHEN d.household_id IS NOT NULL AND d.mode = 'voice' THEN 0 ELSE 1 END"
+    words, about, shared, join = "", "NULL::bigint AS about,", "", ""
+    key, place = "kind, owner", "rank, point"
     if with_text:
-        join = "LEFT JOIN shared s ON p.mode = 'text' AND p.verdict = '' AND s.value = p.value"
-        kind = "WHEN s.by_several THEN 2 " + kind
-        student = "coalesce(s.student_id, p.student_id)"
-        owner = "CASE WHEN s.by_several THEN 0 ELSE p.recipient_id END"
-        text = "CASE WHEN s.by_several THEN p.value ELSE '' END"
-    return f"""{shared}
-        placed AS (
-            SELECT p.student_id, p.school_id, p.recipient_id, p.role, p.contact_point_id, p.device,
-                p.value, p.extension, p.private, p.mode, p.verdict, p.rank,
-                CASE p.mode WHEN 'voice' THEN 0 ELSE 1 END AS mode_rank,
-                CASE WHEN p.verdict <> '' OR p.mode NOT IN ('voice', 'text') THEN NULL
-                    {kind} ELSE 1 END AS chain_kind,
-                {student} AS chain_student,
-                CASE WHEN p.household_id IS NOT NULL AND p.mode = 'voice' THEN p.household_id
-                    ELSE {owner} END AS chain_owner,
-                {text} AS chain_text
-            FROM points p {join}
-            UNION ALL
-            SELECT p.student_id, p.school_id, p.recipient_id, p.role, NULL, 'none', '', '', false,
-                'none', 'no_device', 99, 9, NULL, p.student_id, p.recipient_id, ''
-            FROM pairs p
-            WHERE NOT EXISTS (SELECT 1 FROM points x WHERE x.recipient_id = p.recipient_id
-                AND x.student_id IS NOT DISTINCT FROM p.student_id)
+        shared = """,
+        shared AS (
+            SELECT value, min(first_student) AS about,
+                count(DISTINCT recipient_id) > 1 AS by_several
+            FROM devices WHERE mode = 'text' AND verdict = '' GROUP BY value
         )"""
+        join = "LEFT JOIN shared s ON d.mode = 'text' AND d.verdict = '' AND s.value = d.value"
+        kind = "WHEN s.by_several THEN 2 " + kind
+        words = "CASE WHEN s.by_several THEN d.value ELSE '' END AS words,"
+        about = "s.about,"
+        key = "kind, owner, words"
+        # Texts come after calls; on a shared text's chain all rows are one step.
+        place = """mode_rank, CASE WHEN kind = 2 THEN 0 ELSE rank END,
+                        CASE WHEN kind = 2 THEN 0 ELSE point END"""
+    return f"""devices AS ({resolve.devices()}){shared},
+            keyed AS (
+                SELECT d.*, {words} {about}
+                    CASE WHEN d.verdict <> '' OR d.mode NOT IN ('voice', 'text') THEN NULL
+                        {kind} AS kind,
+                    CASE WHEN d.household_id IS NOT NULL AND d.mode = 'voice' THEN d.household_id
+                        {"WHEN s.by_several THEN 0" if with_text else ""}
+                        ELSE d.recipient_id END AS owner,
+                    CASE d.mode WHEN 'voice' THEN 0 ELSE 1 END AS mode_rank
+                FROM devices d {join}
+            ), firsts AS (
+                -- One number is seldom on two devices: the sort that `devices` ends with is
+                -- finished inside each number, not done again.
+                SELECT *, row_number() OVER (PARTITION BY mode, value ORDER BY kind IS NULL,
+                    coalesce(about, first_student), {key}, {place}, recipient_id,
+                    first_student) = 1 AS first
+                FROM keyed
+            ), placed AS (
+                SELECT *, dense_rank() OVER (PARTITION BY {key} ORDER BY {place}) AS step
+                FROM firsts
+            )"""
 
 
-def _duplicate(launch_slice: LaunchSlice) -> str:
-    """Whether a row repeats a (mode, number) of its slice or of an earlier one (B5-09). Families
-    are whole in a slice, so that the look at earlier slices (the unique index) finds little."""
-    if launch_slice.number == 0:
-        return "e.duplicate"
-    return """(e.duplicate OR (e.mode <> 'none' AND EXISTS (SELECT 1 FROM messenger_delivery d
-        WHERE d.message_id = %(message)s AND d.mode = e.mode AND d.address = e.value
-            AND d.id <= %(base)s)))"""
+def _numbered_lines(with_text: bool) -> str:
+    """Rows of the slice in dialing order, with `line` (from 1), `chain` (from 1, empty for what is
+    not handed over) and `repeated`. Those without a chain come last, so that chains have no gaps.
+    """
+    key = f"kind IS NULL, about, kind, owner{', words' if with_text else ''}"
+    return f"""
+        SELECT *, row_number() OVER (ORDER BY {key}, step, recipient_id, student_id) AS line,
+            CASE WHEN kind IS NOT NULL THEN dense_rank() OVER (ORDER BY {key}) END AS chain
+        FROM (
+            SELECT p.student_id, p.school_id, p.recipient_id, p.role, d.point, d.kind, d.owner,
+                {"d.words," if with_text else ""} coalesce(d.about, p.student_id) AS about,
+                d.step, coalesce(d.mode, 'none') AS mode, coalesce(d.device, 'none') AS device,
+                coalesce(d.value, '') AS value, coalesce(d.extension, '') AS extension,
+                coalesce(d.private, false) AS private, coalesce(d.verdict, 'no_device') AS verdict,
+                NOT (d.first AND p.student_id IS NOT DISTINCT FROM d.first_student) IS TRUE
+                    AND d.mode IS NOT NULL AS repeated
+            FROM pairs p LEFT JOIN placed d
+                ON d.recipient_id = p.recipient_id AND d.contact = (p.role = 'contact')
+        ) every
+        ORDER BY {key}, step, recipient_id, student_id"""
 
+
+# The hot tables have no checked foreign keys (they cost 23 s instead of 3 for a million rows); this
+# is the one check instead: every recipient, student and school of the slice exists.
+_STRANGERS = """
+    (SELECT count(*) FROM recipients r
+        WHERE NOT EXISTS (SELECT 1 FROM messenger_person p WHERE p.id = r.recipient_id))
+    + (SELECT count(*) FROM (SELECT DISTINCT student_id FROM pairs) s
+        WHERE student_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM messenger_person p WHERE p.id = s.student_id))
+    + (SELECT count(*) FROM (SELECT DISTINCT school_id FROM pairs) s
+        WHERE school_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM messenger_school c WHERE c.id = s.school_id))"""
+
+# Whether a row repeats a (mode, number) of an earlier slice (B5-09). Families are whole in a slice,
+# so it finds little. Written as a scalar look-up in the unique index on purpose: an EXISTS is made
+# into a hash of all rows that the message has so far, which every slice would build again. Slices
+# are expanded in order, so that what is there already is earlier.
+_EARLIER_ROW = """(l.mode <> 'none' AND (SELECT true FROM messenger_delivery d
+        WHERE d.message_id = %(message)s AND d.mode = l.mode AND d.address = l.value LIMIT 1)
+    IS NOT NULL)"""
 
 # A text to a number that an earlier slice texts already hangs on that step: it goes out once. Its
 # result may be there before this row is; `settle` gives the row what its step got.
 _EARLIER_TEXT = """LEFT JOIN LATERAL (
         SELECT d.chain, d.step FROM messenger_delivery d
-        WHERE d.message_id = %(message)s AND d.mode = 'text' AND e.mode = 'text'
-            AND e.verdict = '' AND d.address = e.value AND d.extension = e.extension
-            AND d.chain IS NOT NULL AND d.id <= %(base)s
-        ORDER BY d.id LIMIT 1) earlier ON true"""
-_EARLIER_COLUMNS = "coalesce(earlier.chain, %(base)s + e.chain), coalesce(earlier.step, e.step),"
-
-
-def _refuse_strangers(cursor: CursorWrapper) -> None:
-    """The hot tables have no checked foreign keys (they cost 23 s instead of 3 for a million rows);
-    this is the one check instead: every recipient, student and school of the slice exists."""
-    cursor.execute(
-        """
-        SELECT count(*) FROM expansion e
-        LEFT JOIN messenger_person r ON r.id = e.recipient_id
-        LEFT JOIN messenger_person s ON s.id = e.student_id
-        LEFT JOIN messenger_school c ON c.id = e.school_id
-        WHERE r.id IS NULL OR (e.student_id IS NOT NULL AND s.id IS NULL)
-            OR (e.school_id IS NOT NULL AND c.id IS NULL)"""
-    )
-    if strangers := cursor.fetchone()[0]:
-        raise LedgerError(f"{strangers} rows name a person or school that does not exist")
+        WHERE d.message_id = %(message)s AND d.mode = 'text' AND l.mode = 'text'
+            AND l.verdict = '' AND d.address = l.value AND d.extension = l.extension
+            AND d.chain IS NOT NULL
+        ORDER BY d.id LIMIT 1) twin ON true"""
 
 
 # -------------------------------------------------------------------------------------- results

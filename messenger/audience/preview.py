@@ -62,16 +62,18 @@ def preview(composition: Composition) -> Preview:
             f"""
             WITH students AS MATERIALIZED ({resolve.students_of_all(criteria)}),
             pairs AS MATERIALIZED (({resolve.pairs(criteria)}) {staff}),
-            points AS MATERIALIZED ({resolve.points()}),
-            reached AS (SELECT * FROM points WHERE verdict = ''),
+            recipients AS MATERIALIZED ({resolve.recipients()}),
+            devices AS MATERIALIZED ({resolve.devices()}),
+            reached AS (SELECT * FROM devices WHERE verdict = ''),
             people AS (
                 SELECT p.recipient_id, bool_or(x.verdict = '') AS ok,
                     count(x.recipient_id) AS devices,
                     bool_or(x.verdict = 'invalid_number') AS invalid,
                     bool_or(x.verdict = 'do_not_contact') AS refused,
                     bool_or(x.verdict IN ('opted_out', 'extension')) AS no_text
-                FROM (SELECT DISTINCT recipient_id FROM pairs) p
-                LEFT JOIN (SELECT DISTINCT recipient_id, verdict FROM points) x USING (recipient_id)
+                FROM (SELECT DISTINCT recipient_id FROM recipients) p
+                LEFT JOIN (SELECT DISTINCT recipient_id, verdict FROM devices) x
+                    USING (recipient_id)
                 GROUP BY p.recipient_id
             )
             SELECT
@@ -81,8 +83,10 @@ def preview(composition: Composition) -> Preview:
                 (SELECT count(*) FROM people),
                 (SELECT count(*) FROM people WHERE devices = 0),
                 (SELECT count(DISTINCT value) FROM reached WHERE mode IN ('voice', 'text')),
-                (SELECT count(*) FROM (SELECT DISTINCT student_id,
-                    coalesce(household_id, -recipient_id) FROM reached WHERE mode = 'voice') c),
+                (SELECT count(*) FROM (SELECT DISTINCT p.student_id,
+                    coalesce(x.household_id, -x.recipient_id) FROM pairs p
+                    JOIN reached x ON x.recipient_id = p.recipient_id AND x.mode = 'voice'
+                        AND x.contact = (p.role = 'contact')) c),
                 (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND invalid),
                 (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND NOT invalid
                     AND refused),

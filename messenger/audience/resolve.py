@@ -142,24 +142,36 @@ def staff_pairs(of_slice: bool = True) -> str:
         GROUP BY a.person_id"""
 
 
-def points() -> str:
-    """Rows of every marked device of the CTE `pairs`: one for each (student, recipient, mode,
+def recipients() -> str:
+    """Rows (recipient_id, contact, first_student) from a CTE `pairs`: everybody who is told, once
+    as a contact and once otherwise, with the first student it is about.
+
+    How a person is reached depends on these two alone, so that devices are looked up once for a
+    person and not once for each of the person's students (half the look-ups).
+    """
+    return """
+        SELECT recipient_id, role = 'contact' AS contact, min(student_id) AS first_student
+        FROM pairs GROUP BY recipient_id, role = 'contact'"""
+
+
+def devices() -> str:
+    """Rows of every marked device of the CTE `recipients`: one for each (recipient, contact, mode,
     number with extension), named after the first device that has it (ruling 6).
 
-    `household_id` is set for a household phone. `verdict` says why a row is not handed over:
-    invalid_number (A4-02), do_not_contact, extension (a text), opted_out (A5-10); empty when it is.
-    A household's phone serves every student who has a member of it as messenger contact (ruling 3),
-    so the student need not live there.
+    `household_id` is set for a household phone, which only contacts have. `rank` is the place in
+    the dialing order. `verdict` says why a row is not handed over: invalid_number (A4-02),
+    do_not_contact, extension (a text), opted_out (A5-10); empty when it is. A household's phone
+    serves every student who has a member of it as messenger contact (ruling 3), so the student need
+    not live there.
     """
-    columns = """p.student_id, p.school_id, p.recipient_id, p.role, cp.id AS contact_point_id,
-            cp.household_id, cp.device, cp.value, cp.extension, cp.valid, cp.private, f.mode"""
+    columns = """r.recipient_id, r.contact, r.first_student, cp.id AS point, cp.household_id,
+            cp.device, cp.value, cp.extension, cp.valid, cp.private, f.mode"""
     marked = """JOIN messenger_contactpreference f ON f.contact_point_id = cp.id
             AND f.reasons & %(bit)s <> 0 AND f.mode = ANY(%(modes)s)
         WHERE cp.active"""
+    # Sorted by number first: `ledger` looks for the first row of each number in the same order.
     return f"""
-        SELECT DISTINCT ON (student_id, recipient_id, mode, value, extension) m.*,
-            CASE WHEN m.household_id IS NOT NULL THEN 0
-                ELSE coalesce(array_position(%(device_order)s, m.device::text), 90) END AS rank,
+        SELECT DISTINCT ON (mode, value, extension, recipient_id, contact) m.*,
             CASE WHEN NOT m.valid THEN 'invalid_number'
                 WHEN EXISTS (SELECT 1 FROM messenger_donotcontact x
                     WHERE x.value = m.value AND x.mode = m.mode) THEN 'do_not_contact'
@@ -168,18 +180,17 @@ def points() -> str:
                     WHERE t.number = m.value AND t.state = 'opted_out') THEN 'opted_out'
                 ELSE '' END AS verdict
         FROM (
-            SELECT {columns} FROM pairs p
-            JOIN messenger_contactpoint cp ON cp.person_id = p.recipient_id {marked}
+            SELECT {columns},
+                coalesce(array_position(%(device_order)s, cp.device::text), 90) AS rank
+            FROM recipients r
+            JOIN messenger_contactpoint cp ON cp.person_id = r.recipient_id {marked}
             UNION ALL
-            SELECT {columns} FROM pairs p
-            JOIN messenger_householdmembership h ON h.person_id = p.recipient_id
-                AND p.role = 'contact' AND {_current("h")}
+            SELECT {columns}, 0 FROM recipients r
+            JOIN messenger_householdmembership h ON h.person_id = r.recipient_id
+                AND r.contact AND {_current("h")}
             JOIN messenger_contactpoint cp ON cp.household_id = h.household_id {marked}
         ) m
-        ORDER BY student_id, recipient_id, mode, value, extension,
-            CASE WHEN m.household_id IS NOT NULL THEN 0
-                ELSE coalesce(array_position(%(device_order)s, m.device::text), 90) END,
-            contact_point_id"""
+        ORDER BY mode, value, extension, recipient_id, contact, rank, point"""
 
 
 def _current(alias: str) -> str:
