@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dialer_adapters.contract import DialerAdapter
 
@@ -116,3 +116,9 @@ def _forget_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)
+
+if TYPE_CHECKING:
+    # Dotted paths escape the type checker, so each adapter of ours is shown to it here.
+    from dialer_adapters.shoutpoint.client import ShoutpointAdapter
+
+    _checked: tuple[_AdapterClass, ...] = (ShoutpointAdapter,)
