@@ -92,46 +92,63 @@ __all__ = [
 
 # ------------------------------------------------------------------------------------------ errors
 
+
+def gettext_noop(text: str) -> str:
+    """Marks a sentence for the translators, by the name that makemessages looks for; the caller
+    translates it where a user sees it. Django is not imported here."""
+    return text
+
+
 RETRY_SENTENCES: Mapping[str, str] = {
-    "unreachable": "The dialer could not be reached.",
-    "timeout": "The dialer did not answer in time.",
-    "tls": "The dialer's certificate could not be verified.",
-    "address": "The dialer's address leads to a network that is not allowed.",
-    "busy": "The dialer is busy and asked us to wait.",
-    "failed": "The dialer reported an error of its own.",
-    "foreign": "The address answered, but not as a dialer does.",
-    "garbled": "The dialer's answer could not be understood.",
-    "log": "The dialer's call log contradicts itself, so nothing was taken from it.",
+    "unreachable": gettext_noop("The dialer could not be reached."),
+    "timeout": gettext_noop("The dialer did not answer in time."),
+    "tls": gettext_noop("The dialer's certificate could not be verified."),
+    "address": gettext_noop("The dialer's address leads to a network that is not allowed."),
+    "busy": gettext_noop("The dialer is busy and asked us to wait."),
+    "failed": gettext_noop("The dialer reported an error of its own."),
+    "foreign": gettext_noop("The address answered, but not as a dialer does."),
+    "garbled": gettext_noop("The dialer's answer could not be understood."),
+    "log": gettext_noop("The dialer's call log contradicts itself, so nothing was taken from it."),
 }
 """Every reason of `Retry` with its English sentence; callers translate it (each is a msgid)."""
 
 REJECTED_SENTENCES: Mapping[str, str] = {
-    "SCHEMA": "The request does not follow the dialer's rules.",
-    "WINDOW_TOO_SHORT": "The dialing window is too short.",
-    "WINDOW_REQUIRED": "The message needs a dialing window.",
-    "NO_SCRIPT": "There is nothing to say: the message has no words and no recording.",
-    "UNKNOWN_AUDIO": "The dialer does not know the recording.",
-    "CALLER_ID_NOT_ALLOWED": "The caller ID is not registered for this account.",
-    "TOO_LARGE": "The request is too large for the dialer.",
-    "TOO_MANY_CHAINS": "Too many calls were handed over at once.",
-    "JOBREF_REUSED": "The dialer already has a different message under this reference.",
-    "BATCH_REUSED": "The dialer already has different calls under this batch number.",
-    "JOB_CLOSED": "The dialer has closed this message and takes no more calls for it.",
-    "CONSENT_STOPPED": "The phone's owner has stopped texts; only the owner can allow them again.",
-    "JOB": "The dialer does not know this message.",
-    "AUDIO": "The dialer does not know this recording.",
-    "EPOCH_CHANGED": "The dialer's call log has been restarted.",
-    "EPOCH_REQUIRED": "The dialer's call log must be read from the beginning.",
-    "EXPIRED": "The dialer no longer keeps the part of the call log that comes next.",
-    "AHEAD_OF_LOG": "The dialer's call log is shorter than what was already read from it.",
+    "SCHEMA": gettext_noop("The request does not follow the dialer's rules."),
+    "WINDOW_TOO_SHORT": gettext_noop("The dialing window is too short."),
+    "WINDOW_REQUIRED": gettext_noop("The message needs a dialing window."),
+    "NO_SCRIPT": gettext_noop(
+        "There is nothing to say: the message has no words and no recording."
+    ),
+    "UNKNOWN_AUDIO": gettext_noop("The dialer does not know the recording."),
+    "CALLER_ID_NOT_ALLOWED": gettext_noop("The caller ID is not registered for this account."),
+    "TOO_LARGE": gettext_noop("The request is too large for the dialer."),
+    "TOO_MANY_CHAINS": gettext_noop("Too many calls were handed over at once."),
+    "JOBREF_REUSED": gettext_noop(
+        "The dialer already has a different message under this reference."
+    ),
+    "BATCH_REUSED": gettext_noop("The dialer already has different calls under this batch number."),
+    "JOB_CLOSED": gettext_noop(
+        "The dialer has closed this message and takes no more calls for it."
+    ),
+    "CONSENT_STOPPED": gettext_noop(
+        "The phone's owner has stopped texts; only the owner can allow them again."
+    ),
+    "JOB": gettext_noop("The dialer does not know this message."),
+    "AUDIO": gettext_noop("The dialer does not know this recording."),
+    "EPOCH_CHANGED": gettext_noop("The dialer's call log has been restarted."),
+    "EPOCH_REQUIRED": gettext_noop("The dialer's call log must be read from the beginning."),
+    "EXPIRED": gettext_noop("The dialer no longer keeps the part of the call log that comes next."),
+    "AHEAD_OF_LOG": gettext_noop(
+        "The dialer's call log is shorter than what was already read from it."
+    ),
 }
 """Codes of `Rejected` with their English sentences; an unlisted code gets `REJECTED_OTHER`."""
 
-REJECTED_OTHER = "The dialer refused the request."
+REJECTED_OTHER = gettext_noop("The dialer refused the request.")
 CREDENTIALS_SENTENCES: Mapping[str, str] = {
-    "BAD_CREDENTIALS": "The dialer does not accept the user name or password.",
-    "ACCOUNT_DISABLED": "The dialer has disabled this account.",
-    "ENDPOINT_NOT_ALLOWED": "This address cannot be used for the dialer.",
+    "BAD_CREDENTIALS": gettext_noop("The dialer does not accept the user name or password."),
+    "ACCOUNT_DISABLED": gettext_noop("The dialer has disabled this account."),
+    "ENDPOINT_NOT_ALLOWED": gettext_noop("This address cannot be used for the dialer."),
 }
 """Codes of `CredentialsRefused` with their English sentences; an unlisted code means the first."""
 
@@ -169,7 +186,9 @@ class Rejected(DialerError):
 
     `kind` is the class of refusal: "invalid" (also found by our own check before sending, then
     `local` is True and nothing left this machine), "conflict" (`job_id` when known), "not_found" or
-    "cursor". `code` is the contract's word (7.3), `field` names the part of the request.
+    "cursor". `code` is the contract's word (7.3), `field` names the part of the request. `message`
+    is in the dialer's own words, which may hold a number: for a person's eyes, never for a log, so
+    that the error's text is its code alone.
     """
 
     retryable = False
@@ -185,7 +204,7 @@ class Rejected(DialerError):
         job_id: str | None = None,
         local: bool = False,
     ) -> None:
-        super().__init__(f"{code}: {message}" if message else code)
+        super().__init__(code)
         self.code = code
         self.field = field
         self.message = message
@@ -220,7 +239,7 @@ class CredentialsRefused(DialerError):
     at_fault = "settings"
 
     def __init__(self, code: str = "BAD_CREDENTIALS", message: str = "") -> None:
-        super().__init__(f"{code}: {message}" if message else code)
+        super().__init__(code)
         self.code = code
         self.message = message
         self.user_sentence = CREDENTIALS_SENTENCES.get(

@@ -13,9 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from dialer_adapters.contract import DialerError
+from dialer_adapters.shoutpoint.client import ShoutpointAdapter
 from dialer_adapters.shoutpoint.log_pages import read_page
 from dialer_adapters.shoutpoint.transport import read_reply
 from tests.shoutpoint.answers import VERIFIED, entry, envelope, page
+from tests.shoutpoint.raw_server import RawServer, http
 
 DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>'
 STATE = b"<StateID>state-1</StateID>"
@@ -168,6 +170,19 @@ def bomb(megabytes: int) -> bytes:
     return gzip.compress(inside(b"<a>" + b" " * (megabytes * 1_000_000) + b"</a>"), 9)
 
 
+def just_within() -> dict[str, bytes]:
+    """Answers full of junk that stay below every cap and are therefore read, by zeep as well."""
+    return {
+        "99,000 elements": inside(b"<a/>" * 99_000),
+        "99,000 elements in one": inside(b"<a>" + b"<a/>" * 99_000 + b"</a>"),
+        "19,000 attributes": inside(
+            b"<a " + b" ".join(b'a%d=""' % n for n in range(19_000)) + b"/>"
+        ),
+        "9 MB of text": inside(b"<a>" + b"x" * 9_000_000 + b"</a>"),
+        "depth 250": inside((b"<a>" * 240 + b"</a>" * 240) * 400),
+    }
+
+
 def feed(trap: str, secret: str) -> None:
     """Reads each of the corpus as the answer to a small and to a bulky operation; prints by name
     how many kilobytes the peak lay above what was in use before."""
@@ -181,6 +196,12 @@ def feed(trap: str, secret: str) -> None:
             with suppress(DialerError):
                 read_reply(operation, 200, headers, content)
         grown[name] = _kilobytes("VmHWM") - before
+    for name, content in just_within().items():
+        with RawServer(http(content)) as server:
+            adapter = ShoutpointAdapter(server.url, "user", "secret", allow_loopback=True)
+            before = _start_measuring()
+            adapter.verify("D-0101", "District")
+            grown[name] = _kilobytes("VmHWM") - before
     print(json.dumps(grown))
 
 

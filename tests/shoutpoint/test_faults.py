@@ -69,6 +69,7 @@ def test_invalid_request_fault(dial: Dial, status: str) -> None:
     assert not error.local
     assert not error.retryable
     assert error.message == "not yours"
+    assert str(error) == "CALLER_ID_NOT_ALLOWED"  # a log gets the code, never the dialer's words
     assert "caller ID" in error.user_sentence
 
 
