@@ -1,0 +1,120 @@
+"""The HTTP end of the switchboard: a WSGI application of its own, one address for all.
+
+GET ?wsdl gives the contract, POST takes an envelope, checks who sends it, and hands the operation
+to its function. Faults go with HTTP 500 and one typed detail. What an operation does is not here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections
+from lxml import etree
+
+from dialer_adapters.switchboard import operations
+from dialer_adapters.switchboard.accounts import Caller, NoCredentials, authenticate
+from dialer_adapters.switchboard.batches import TAG
+from dialer_adapters.switchboard.calllog import get_call_log
+from dialer_adapters.switchboard.control import Control, Trouble
+from dialer_adapters.switchboard.dialing import Dialer
+from dialer_adapters.switchboard.envelope import (
+    MAX_BYTES,
+    read_request,
+    serve_wsdl,
+    write_answer,
+    write_fault,
+)
+from dialer_adapters.switchboard.faults import Fault, InvalidRequestFault, ServerBusyFault
+from dialer_adapters.switchboard.intake import Intake
+
+log = logging.getLogger(__name__)
+
+XML = "text/xml; charset=utf-8"
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+Operation = Callable[[Caller, etree._Element], list[str]]
+
+
+class Endpoint:
+    """The WSGI application. `control`, when given, makes trouble for tests."""
+
+    def __init__(self, dialer: Dialer, control: Control | None = None) -> None:
+        intake = Intake(dialer)
+        self.control = control
+        self.operations: dict[str, Operation] = {
+            "VerifyCustomer": lambda who, what: operations.verify_customer(who, what, dialer),
+            "GetCustomerID": operations.get_customer_id,
+            "UploadAudio": operations.upload_audio,
+            "GetAudio": operations.get_audio,
+            "SubmitJob": intake.submit_job,
+            "AddChains": intake.add_chains,
+            "CancelJob": intake.cancel_job,
+            "GetJobStatus": lambda who, what: operations.get_job_status(who, what, dialer.epoch),
+            "GetCallLog": lambda who, what: get_call_log(who, what, dialer.epoch),
+            "GetInboundTexts": lambda _, what: operations.get_empty_page(what, dialer.epoch),
+            "GetTextConsents": operations.get_text_consents,
+            "SetTextConsent": lambda who, what: operations.set_text_consent(who, what, dialer),
+            "GetRemoteDialInMessages": lambda _, what: operations.get_empty_page(
+                what, dialer.epoch
+            ),
+        }
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        close_old_connections()
+        if self.control is not None and environ.get("PATH_INFO") == "/control":
+            status, content_type, body = self.control.answer(environ)
+        elif environ["REQUEST_METHOD"] == "GET":
+            status, content_type, body = self._give_wsdl(environ)
+        elif environ["REQUEST_METHOD"] == "POST":
+            status, content_type, body = self._serve(environ)
+        else:
+            status, content_type, body = HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b""
+        length = len(body)
+        headers = [("Content-Type", content_type)]
+        if status is HTTPStatus.UNAUTHORIZED:
+            headers.append(("WWW-Authenticate", 'Basic realm="dialer", charset="UTF-8"'))
+        if self.control is not None:
+            body = self.control.cut(environ, body)
+        headers.append(("Content-Length", str(length)))
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body]
+
+    def _give_wsdl(self, environ: Environ) -> tuple[HTTPStatus, str, bytes]:
+        if environ.get("QUERY_STRING", "").lower() != "wsdl":
+            return HTTPStatus.NOT_FOUND, "text/plain", b"The contract is at ?wsdl\n"
+        host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        address = f"{environ['wsgi.url_scheme']}://{host}{environ.get('PATH_INFO') or '/soap'}"
+        return HTTPStatus.OK, XML, serve_wsdl(address)
+
+    def _serve(self, environ: Environ) -> tuple[HTTPStatus, str, bytes]:
+        try:
+            caller = authenticate(environ.get("HTTP_AUTHORIZATION"))
+            operation = read_request(_read_body(environ))
+            name = operation.tag.removeprefix(TAG)
+            if self.control is not None:
+                self.control.before(environ, name)
+            answer = write_answer(name, *self.operations[name](caller, operation))
+            if self.control is not None:
+                self.control.after(environ)
+        except NoCredentials:
+            return HTTPStatus.UNAUTHORIZED, "text/plain", b"Credentials are needed.\n"
+        except Trouble as trouble:
+            return trouble.status, trouble.content_type, trouble.body
+        except Fault as fault:
+            return HTTPStatus.INTERNAL_SERVER_ERROR, XML, write_fault(fault.to_xml())
+        except DatabaseError:
+            log.exception("The database failed")
+            busy = ServerBusyFault("MAINTENANCE", "The dialer's database is away.", 2)
+            return HTTPStatus.INTERNAL_SERVER_ERROR, XML, write_fault(busy.to_xml())
+        return HTTPStatus.OK, XML, answer
+
+
+def _read_body(environ: Environ) -> bytes:
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if length > MAX_BYTES:
+        raise InvalidRequestFault("TOO_LARGE", f"A message has at most {MAX_BYTES} bytes.")
+    body: bytes = environ["wsgi.input"].read(length)
+    return body

@@ -1,0 +1,54 @@
+"""`manage.py switchboard`: run the telephone company for the demo, the tests and the benchmarks."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from dialer_adapters.switchboard.server import DialingFailed, Options, serve
+
+
+class Command(BaseCommand):
+    help = (
+        "Serve the dialer contract over SOAP, with a simulated town at the other end of the line."
+    )
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8100, help="0 takes any free port")
+        parser.add_argument(
+            "--speed",
+            type=float,
+            default=1.0,
+            help="divides ringing, talking, redial and text delays; windows stay real",
+        )
+        parser.add_argument("--seed", type=int, default=1, help="which town")
+        parser.add_argument("--lines", type=int, default=200)
+        parser.add_argument("--emergency-lines", type=int, default=50)
+        parser.add_argument(
+            "--control", action="store_true", help="let tests switch failures on at /control"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["speed"] <= 0:
+            raise CommandError("--speed must be above 0")
+        wanted = Options(
+            host=options["host"],
+            port=options["port"],
+            speed=options["speed"],
+            seed=options["seed"],
+            lines=options["lines"],
+            emergency_lines=options["emergency_lines"],
+            control=options["control"],
+        )
+        try:
+            serve(wanted, self._announce)
+        except (DialingFailed, OSError) as error:
+            raise CommandError(f"switchboard: {error}") from error
+
+    def _announce(self, address: str) -> None:
+        self.stdout.write(f"switchboard listening on {address}")
+        self.stdout.flush()
