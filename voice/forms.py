@@ -78,6 +78,15 @@ class CredentialsForm(forms.Form):
         return cleaned
 
 
+def _national(number: str) -> str:
+    """+16125550100 as families read it: (612) 555-0100; what is no number stays as it is."""
+    try:
+        parsed = phonenumbers.parse(number, REGION)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+
+
 class CallingForm(forms.ModelForm):
     """How and when calls are made. Times are wall time in the district's zone."""
 
@@ -122,6 +131,8 @@ class CallingForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, prefix="calling", **kwargs)
+        if caller_id := self.instance.default_caller_id:
+            self.initial["default_caller_id"] = _national(caller_id)
         for name, low, high in (
             ("redials", 0, MOST_REDIALS),
             ("minutes_between_redials", 1, MOST_MINUTES_BETWEEN),
@@ -141,7 +152,12 @@ class CallingForm(forms.ModelForm):
             number = phonenumbers.parse(value, REGION)
         except phonenumbers.NumberParseException:
             number = None
-        if number is None or not phonenumbers.is_possible_number(number) or number.extension:
+        whole = phonenumbers.ValidationResult.IS_POSSIBLE  # not one without its area code
+        if (
+            number is None
+            or number.extension
+            or phonenumbers.is_possible_number_with_reason(number) != whole
+        ):
             raise forms.ValidationError(
                 _("Enter a phone number with its area code, such as (612) 555-0100.")
             )
