@@ -12,8 +12,13 @@ from django.utils.translation import gettext_lazy as _
 class RosterImport(models.Model):
     """One run of the importer over one bundle.
 
-    reading → checking → comparing → applying → done; or refused (nothing changed, `refusal` says
-    why) or failed (the machine's fault, nothing changed).
+    ::
+
+        waiting → reading → checking → comparing → applying → done
+            └── refused (nothing changed, `refusal` says why)  └── failed (the machine's fault, too)
+
+    A run made with `dry_run` ends as done without applying; one with `accepted` goes on where
+    another would be refused because it needs a person.
     """
 
     class State(models.TextChoices):
@@ -31,8 +36,16 @@ class RosterImport(models.Model):
     stored_path = models.CharField(max_length=500, blank=True)
     version = models.CharField(max_length=10, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    accepted = models.BooleanField(default=False)
+    dry_run = models.BooleanField(default=False)
+    # How far the stage is (bytes while reading, steps otherwise), for a progress bar.
+    stage_done = models.BigIntegerField(default=0)
+    stage_total = models.BigIntegerField(default=0)
     refusal = models.TextField(blank=True)
+    # {"people": {"added": 1, "changed": 0, "removed": 0, "unchanged": 2}, ..., "problems": 3}
     counts = models.JSONField(default=dict, blank=True)
+    # Names of people, at most 20 a list: {"added": [...], "changed": [...], "removed": [...]}
+    samples = models.JSONField(default=dict, blank=True)
     defaults_used = models.JSONField(default=dict, blank=True)
     started_by = models.ForeignKey(
         "messenger.User", null=True, on_delete=models.SET_NULL, related_name="+"

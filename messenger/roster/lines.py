@@ -20,7 +20,8 @@ BLOCK = 1 << 18
 LONGEST_LINE = 1 << 20
 # A quote that is never closed would swallow the rest of the file: a value spans so many lines.
 MOST_LINES_A_ROW = 20
-_PADDING = (b" ,", b", ", b'" ', b' "', b" \n", b"\n ", b"\t", b"\xc2\xa0")
+_PADDING = (b" ,", b", ", b'" ', b' "', b" \n", b"\n ", b"\xc2\xa0")
+_CONTROLS = bytes([*range(10), *range(11, 32), 127])  # all but the line feed
 BOM = b"\xef\xbb\xbf"
 
 
@@ -208,7 +209,9 @@ class Rows:
 
 def _is_odd(text: bytes) -> bool:
     """Whether a block or a line needs a closer look: padding, control characters, not UTF-8."""
-    if b"\r" in text or b"\0" in text or any(pattern in text for pattern in _PADDING):
+    if any(pattern in text for pattern in _PADDING):
+        return True
+    if len(text.translate(None, _CONTROLS)) != len(text):
         return True
     if text[:1] == b" " or text[-1:] == b" ":
         return True

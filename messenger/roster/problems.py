@@ -115,12 +115,22 @@ PROBLEMS: dict[str, Problem] = {
         drops=True,
     ),
     "bad_boolean": Problem(
-        _("%(value)s is neither true nor false."), _("Use the words true and false."), drops=True
+        _("%(value)s is neither true nor false; it was read as false."),
+        _("Use the words true and false."),
+    ),
+    "odd_boolean": _warning(
+        _("%(value)s is neither true nor false; the messenger does not need it."),
+        _("Use the words true and false."),
     ),
     # References
     "broken_reference": Problem(
-        _("%(column)s names %(value)s, which no file has."),
+        _("%(column)s names %(value)s, which no file has (or whose own row was left out)."),
         _("Add that row, or correct the id."),
+        drops=True,
+    ),
+    "not_a_school": Problem(
+        _("%(column)s names %(value)s, which is no school."),
+        _("Name an organization of the type school."),
         drops=True,
     ),
     "broken_org": Problem(
@@ -202,6 +212,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
 }
 
+ERRORS = sorted(code for code, problem in PROBLEMS.items() if problem.severity == "error")
 DROPPING = sorted(code for code, problem in PROBLEMS.items() if problem.drops)
 
 

@@ -6,9 +6,10 @@ in them is `check`'s; nothing here touches a table of the product.
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 
 from django.utils.translation import gettext as _
 
@@ -29,6 +30,7 @@ from messenger.roster.problems import PROBLEMS, Found
 from messenger.roster.staging import Stream, copy_in, run, value
 
 Progress = Callable[[str, int, int], None]
+BLOCKS_A_COPY = 31  # 8 MB
 LARGEST_MANIFEST = 64 * 1024
 # A row of the standard that we cannot do without must at least have its column.
 _NEEDED_COLUMNS = {"users": ("sourcedId", "givenName", "familyName")}
@@ -44,6 +46,7 @@ class Roster:
     metadata: dict[str, str] = field(default_factory=dict)  # key → column that was there
     ignored_columns: dict[str, list[str]] = field(default_factory=dict)
     has_manifest: bool = True
+    assumed_year: str = ""  # when no session says when the school year is
     roles_in_users: bool = False  # the form of 1.1; else roles.csv says who is what
     found: list[Found] = field(default_factory=list)
     # Rows that are no rows, with the id they seem to have: file, line, id.
@@ -164,20 +167,19 @@ def _load(
         lines.forget("password")
         columns = _match_header(name, lines.header, roster, metadata if name == "users" else {})
 
-        def blocks() -> Iterator[bytes]:
-            for block in lines:
-                progress(lines.read)
-                yield block
-
         for column in columns:
             if column.startswith("unread_"):
                 run(f"ALTER TABLE {table_of(name)} ADD {column} text")
         named = ", ".join(f'"{column}"' for column in columns)
-        copy_in(
+        statement = (
             f"COPY {table_of(name)} (line, {named}) FROM STDIN"
-            f" (FORMAT csv, FORCE_NULL ({named}), ENCODING 'UTF8')",
-            Stream(blocks()),
+            f" (FORMAT csv, FORCE_NULL ({named}), ENCODING 'UTF8')"
         )
+        blocks = iter(lines)
+        for block in blocks:
+            # Progress is noted on this same connection, so never in the middle of a COPY.
+            copy_in(statement, Stream(chain([block], islice(blocks, BLOCKS_A_COPY))))
+            progress(lines.read)
     run(f"ANALYZE {table_of(name)}")
     roster.rows[name] = lines.total
     for bad in lines.bad:
