@@ -35,7 +35,8 @@ STATUS_CHOICES: dict[str, tuple[str, ...]] = {
 class Selection:
     """Which rows: of a message, in some schools (None: the district), by device, status, name.
 
-    `failed_only` keeps every row of recipients who had at least one failed device (B4-07).
+    `failed_only` keeps every row of recipients who had at least one failed device (B4-07); `row` is
+    one row by its id.
     """
 
     message_id: int
@@ -44,6 +45,7 @@ class Selection:
     failed_only: bool = False
     status: str = ""
     name: str = ""
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ def _source(selection: Selection, parameters: dict[str, Any]) -> tuple[str, list
         where.append("d.outcome = ANY(%(outcomes)s)")
     if selection.name:
         where.append("r.sort_key LIKE %(name)s")
+    if selection.row is not None:
+        where.append("d.id = %(row)s")
     if selection.failed_only:
         device = "AND d.device = ANY(%(devices)s)" if selection.devices is not None else ""
         where.append(
@@ -214,6 +218,7 @@ def _source(selection: Selection, parameters: dict[str, Any]) -> tuple[str, list
         "schools": None if selection.school_ids is None else list(selection.school_ids),
         "devices": list(selection.devices or ()),
         "outcomes": list(STATUS_CHOICES.get(selection.status, ())),
+        "row": selection.row,
         "name": f"{_like(selection.name)}%",
         "accented": _ACCENTED,
         "plain": _PLAIN,

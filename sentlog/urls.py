@@ -1,5 +1,18 @@
-"""The addresses of the sentlog pages."""
+"""The addresses of the log's pages."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from sentlog.views import deliveries, detail, finding, reports
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("log/", finding.log, name="log"),
+    path("log/reports/<uuid:uuid>/", reports.report, name="report"),
+    path("log/reports/<uuid:uuid>/file/", reports.report_file, name="report_file"),
+    path("log/<uuid:uuid>/", detail.log_detail, name="log_detail"),
+    path("log/<uuid:uuid>/summary/", detail.log_summary, name="log_summary"),
+    path("log/<uuid:uuid>/cancel/", detail.log_cancel, name="log_cancel"),
+    path("log/<uuid:uuid>/refresh/", detail.log_refresh, name="log_refresh"),
+    path("log/<uuid:uuid>/report/", reports.report_order, name="report_order"),
+    path("log/<uuid:uuid>/deliveries/", deliveries.deliveries, name="deliveries"),
+    path("log/<uuid:uuid>/deliveries/<int:number>/", deliveries.delivery, name="delivery"),
+]

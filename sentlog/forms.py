@@ -1,0 +1,71 @@
+"""The options of a Sent Message Report (B4-02 to B4-10)."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from messenger.models import Device, Message
+from sentlog.counting import Figures
+from sentlog.reports.document import ALL, FAILED, SUMMARY
+
+
+class DetailChoices(forms.RadioSelect):
+    """Report Detail; Failed Delivery cannot be chosen while the message runs (B4-08)."""
+
+    failed_available = True
+
+    def create_option(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(*args, **kwargs)
+        if option["value"] == FAILED and not self.failed_available:
+            option["attrs"]["disabled"] = True
+        return option
+
+
+class ReportForm(forms.Form):
+    """Only devices that the message used can be chosen, so that a forged one is refused (B4-04)."""
+
+    devices = forms.MultipleChoiceField(
+        label=_("Include Delivery Devices"), widget=forms.CheckboxSelectMultiple
+    )
+    detail = forms.ChoiceField(
+        label=_("Report Detail"),
+        choices=[
+            (ALL, _("All: summary, criteria, message and every recipient")),
+            (SUMMARY, _("Summary: header and Delivery Summary")),
+            (FAILED, _("Failed Delivery: recipients with at least one failed device")),
+        ],
+        initial=ALL,
+        widget=DetailChoices,
+    )
+    format = forms.ChoiceField(
+        label=_("Format"),
+        choices=[("pdf", "PDF"), ("csv", "CSV"), ("docx", "DOCX")],
+        initial="pdf",
+        widget=forms.RadioSelect,
+    )
+
+    def __init__(self, message: Message, figures: Figures, data: Any = None) -> None:
+        super().__init__(data)
+        used = [(device.value, device.label) for device in Device if figures.devices.get(device)]
+        devices = self.fields["devices"]
+        assert isinstance(devices, forms.MultipleChoiceField)
+        devices.choices = used
+        devices.initial = [value for value, _label in used]
+        # Nothing is expanded while a message waits: there is no device to choose yet.
+        devices.required = bool(used)
+        detail = self.fields["detail"]
+        assert isinstance(detail, forms.ChoiceField)
+        self.unfinished = message.status in Message.UNFINISHED
+        if self.unfinished:
+            assert isinstance(detail.widget, DetailChoices)
+            detail.widget.failed_available = False
+            detail.help_text = _("Failed Delivery is available when the message has finished.")
+
+    def clean_detail(self) -> str:
+        detail: str = self.cleaned_data["detail"]
+        if detail == FAILED and self.unfinished:
+            raise forms.ValidationError(
+                _("Failed Delivery is not available while the message is waiting or in progress.")
+            )
+        return detail
