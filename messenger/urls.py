@@ -30,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *tool_pages("emergency", EMERGENCY_TOOL),
     path("imports/", imports.runs, name="imports"),
     path("imports/<uuid:uuid>/", imports.run, name="import_detail"),
+    path("imports/<uuid:uuid>/again/", imports.again, name="import_again"),
     path("imports/<uuid:uuid>/now/", imports.run_now, name="import_now"),
     path("settings/", district.settings_page, name="settings"),
 ]

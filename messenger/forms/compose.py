@@ -28,7 +28,17 @@ DELIVER_TO = [(CONTACTS, _("Messenger contacts")), (STUDENTS, _("Students")), (S
 NOW, LATER = "now", "later"
 NO_SUBJECT, NO_WORDS = _("Enter a subject."), _("Enter what the call should say.")
 # Grades in the order of school life; words a district made up come last.
-GRADE_ORDER = ["IT", "PR", "PK", "TK", "KG", *(f"{n:02}" for n in range(1, 14)), "PS", "UG"]
+GRADE_ORDER = [
+    "IT",
+    "PR",
+    "PK",
+    "TK",
+    "KG",
+    *(f"{n:02}" for n in range(1, 14)),
+    "PS",
+    "UG",
+    "Other",
+]
 LINES_FOR_WORDS = 7
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messenger.audience.resolve import DEFAULT_DEVICE_ORDER
 from messenger.models import ContactReason, Device, District
+from messenger.roster.layout import METADATA_COLUMNS
 
 US_ZONES = [
     "America/New_York",
@@ -31,6 +32,14 @@ REASON_FIELDS = {
     "roster_voice_reasons": _("A new phone is called for"),
     "roster_email_reasons": _("A new email address is written to for"),
     "roster_text_reasons": _("A new cell phone is texted for"),
+}
+
+
+METADATA_LABELS = {
+    "work": _("Column of the work phone"),
+    "household": _("Column of the household phone"),
+    "language": _("Column of the language"),
+    "private": _("Column of the private mark"),
 }
 
 
@@ -110,6 +119,19 @@ class DistrictForm(forms.ModelForm):
             self.fields[name].initial = device
         for name, label in REASON_FIELDS.items():
             self.fields[name].label = label
+        columns = {**METADATA_COLUMNS, **self.instance.roster_metadata_columns}
+        for key, label in METADATA_LABELS.items():
+            self.fields[f"column_{key}"] = forms.RegexField(
+                r"^metadata\.[A-Za-z0-9_.-]{1,90}$",
+                label=label,
+                required=False,
+                initial=columns[key],
+                error_messages={"invalid": _("Columns of your own begin with “metadata.”")},
+            )
+
+    def columns(self) -> list[forms.BoundField]:
+        """The fields of the metadata columns, for the page."""
+        return [self[f"column_{key}"] for key in METADATA_LABELS]
 
     def clean_roster_sms_device(self) -> str:
         device = str(self.cleaned_data["roster_sms_device"])
@@ -126,7 +148,12 @@ class DistrictForm(forms.ModelForm):
 
     def save(self, commit: bool = True) -> District:
         self.instance.device_order = [self.cleaned_data[name] for name in self.ORDER_FIELDS]
+        # An empty name turns a column off; keys that the page does not show are kept.
+        self.instance.roster_metadata_columns |= {
+            key: self.cleaned_data[f"column_{key}"] for key in METADATA_LABELS
+        }
         if commit:
             # Hosting's switches and other columns are not this form's.
-            self.instance.save(update_fields=[*self.Meta.fields, "device_order"])
+            own = [*self.Meta.fields, "device_order", "roster_metadata_columns"]
+            self.instance.save(update_fields=own)
         return self.instance

@@ -21,6 +21,12 @@ class RosterForm(forms.Form):
         },
     )
 
+    dry_run = forms.BooleanField(
+        label=_("Only look: change nothing yet"),
+        required=False,
+        help_text=_("Counts what would change and lists every problem. You can go on from there."),
+    )
+
     def clean_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["file"]
         if file.size is None or file.size > LARGEST_MEGABYTES * 1024 * 1024:

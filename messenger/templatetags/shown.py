@@ -52,6 +52,7 @@ def grade(value: str) -> str:
         "KG": _("Kindergarten"),
         "PS": _("Postsecondary"),
         "UG": _("Ungraded"),
+        "Other": _("Other grade"),
         "": _("No grade"),
     }
     if value in named:

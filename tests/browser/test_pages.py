@@ -65,7 +65,9 @@ def problems_of(page: Page) -> list[str]:
     """What axe finds, and what is wider than the screen."""
     found = Axe().run(page, options={"runOnly": TAGS}).response["violations"]
     listed = [
-        f"{rule['id']}: {node['html'][:160]} ({page.url})" for rule in found for node in rule["nodes"]
+        f"{rule['id']}: {node['html'][:160]} ({page.url})"
+        for rule in found
+        for node in rule["nodes"]
     ]
     wide, screen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     if wide > screen:

@@ -123,9 +123,7 @@ def test_too_many_tries_are_locked_out_with_a_plain_word(person: User) -> None:
     assert "Sign-in with this user name is locked for 15 minutes" in text_of(page)
     assert sign_in(Client()).status_code == 429, "the right password does not open it either"
     other = User.objects.create_user("grace", password=PASSWORD)
-    answer = Client().post(
-        reverse("login"), {"username": other.username, "password": PASSWORD}
-    )
+    answer = Client().post(reverse("login"), {"username": other.username, "password": PASSWORD})
     assert answer.status_code == 302
 
 

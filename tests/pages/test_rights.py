@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "imports": ("GET", ALARMS),
     "import_detail": ("GET", ALARMS),
     "import_now": ("GET", ALARMS),
+    "import_again": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
     "settings": ("GET", ALARMS),
     "voice_settings": ("GET", ALARMS),
     "voice_account": ("POST", (SIGN_IN, 422, 422, 403, 403, 403)),

@@ -102,7 +102,11 @@ def test_an_unreachable_dialer_is_told_apart_and_changes_nothing(
 @pytest.mark.spec("A1-14")
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(http(VERIFIED), "accepts"), (REFUSED, "does not accept the user name or password"), (None, "could not be checked")],
+    [
+        (http(VERIFIED), "accepts"),
+        (REFUSED, "does not accept the user name or password"),
+        (None, "could not be checked"),
+    ],
 )
 def test_test_connection_tells_three_things_apart(
     client: Client, fresh: VoiceSettings, answer: bytes | None, words: str
