@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
 from lxml import etree
 
 from dialer_adapters.switchboard import operations
@@ -19,6 +19,7 @@ from dialer_adapters.switchboard.accounts import Caller, NoCredentials, authenti
 from dialer_adapters.switchboard.batches import TAG
 from dialer_adapters.switchboard.calllog import get_call_log
 from dialer_adapters.switchboard.control import Control, Trouble
+from dialer_adapters.switchboard.database import connection
 from dialer_adapters.switchboard.dialing import Dialer
 from dialer_adapters.switchboard.envelope import (
     MAX_BYTES,
@@ -63,7 +64,6 @@ class Endpoint:
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        close_old_connections()
         if self.control is not None and environ.get("PATH_INFO") == "/control":
             status, content_type, body = self.control.answer(environ)
         elif environ["REQUEST_METHOD"] == "GET":
@@ -107,6 +107,7 @@ class Endpoint:
             return HTTPStatus.INTERNAL_SERVER_ERROR, XML, write_fault(fault.to_xml())
         except DatabaseError:
             log.exception("The database failed")
+            connection().close()  # the next request of this thread opens a new one
             busy = ServerBusyFault("MAINTENANCE", "The dialer's database is away.", 2)
             return HTTPStatus.INTERNAL_SERVER_ERROR, XML, write_fault(busy.to_xml())
         return HTTPStatus.OK, XML, answer

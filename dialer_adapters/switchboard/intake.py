@@ -55,6 +55,7 @@ class StoredJob:
     batches: int
     stored_chains: int
     scrub_wireless: bool
+    fingerprint: bytes | None  # of the batch that was asked for along with the job
     script: Any
 
 
@@ -100,7 +101,7 @@ class Intake:
     def _repeat_submit(self, stored: StoredJob, mark: bytes, chains: ChainsText) -> list[str]:
         if stored.tombstone:  # canceled before it came: it is closed, and nothing is dialed
             return _answer(stored, True, None, [])
-        if find_fingerprint(stored.pk, 0) != mark:
+        if stored.fingerprint != mark:
             raise ConflictFault(
                 "JOBREF_REUSED", "This JobRef stands for another job.", stored.job_id
             )
@@ -157,10 +158,10 @@ class Intake:
         total = None if given is None else int(given)
         chains = read_chains(operation)
         mark = fingerprint(chains.text, total)
-        stored = find_job(caller.account_id, job_ref or "")
+        stored = find_job(caller.account_id, job_ref or "", number)
         if stored is None:
             raise NotFoundFault("JOB", "No such job.")
-        repeated = self._repeat_batch(stored, number, mark, chains)
+        repeated = self._repeat_batch(stored, mark, chains)
         if repeated is not None:
             return repeated
         self._check_chains(caller, chains, stored.script)
@@ -168,10 +169,10 @@ class Intake:
         _check_refs_differ(refs)
         refusals = refuse(chains.text, stored.scrub_wireless)
         with transaction():
-            current = find_job(caller.account_id, job_ref or "", lock=True)
+            current = find_job(caller.account_id, job_ref or "", number, lock=True)
             if current is None:
                 raise NotFoundFault("JOB", "No such job.")
-            repeated = self._repeat_batch(current, number, mark, chains)
+            repeated = self._repeat_batch(current, mark, chains)
             if repeated is not None:
                 return repeated
             self._check_takes_chains(current)
@@ -181,14 +182,7 @@ class Intake:
                 raise ConflictFault(
                     "CHAINREF_REUSED", f"ChainRef {reused} is stored already.", current.job_id
                 )
-            _insert_batch(current.pk, number, mark, chains, len(refusals))
-            execute(
-                "UPDATE switchboard_job SET batches = batches + 1, stored_chains = %s,"
-                " total_chains = %s, sealed = %s,"
-                " state = CASE WHEN %s AND state = 'RECEIVING' THEN 'READY' ELSE state END"
-                " WHERE id = %s",
-                [after.stored_chains, after.total_chains, after.sealed, after.sealed, current.pk],
-            )
+            _insert_batch(current.pk, number, mark, chains, len(refusals), after)
             # Before the commit lets the next batch in, or it would read all refs from the database.
             self.refs.add(current.pk, current.batches + 1, refs)
         if after.sealed:
@@ -196,13 +190,10 @@ class Intake:
         self.dialer.notice(current.pk)
         return _answer(after, False, chains, refusals)
 
-    def _repeat_batch(
-        self, stored: StoredJob, number: int, mark: bytes, chains: ChainsText
-    ) -> list[str] | None:
-        known = find_fingerprint(stored.pk, number)
-        if known is None:
+    def _repeat_batch(self, stored: StoredJob, mark: bytes, chains: ChainsText) -> list[str] | None:
+        if stored.fingerprint is None:
             return None
-        if known != mark:
+        if stored.fingerprint != mark:
             raise ConflictFault(
                 "BATCH_REUSED", "This BatchNumber stands for other chains.", stored.job_id
             )
@@ -283,29 +274,25 @@ def new_job_id() -> str:
     return "J" + token_hex(12)
 
 
-def find_job(account_id: int, job_ref: str, lock: bool = False) -> StoredJob | None:
-    """A job by its natural key; with `lock`, held until the transaction ends."""
+def find_job(
+    account_id: int, job_ref: str, batch_number: int = 0, lock: bool = False
+) -> StoredJob | None:
+    """A job by its natural key, with the fingerprint of one of its batches; with `lock`, held until
+    the transaction ends."""
     rows = query(
         "SELECT id, job_id, state, epoch, created_at, window_end,"
         " cancel_requested_at IS NOT NULL OR ending <> '' OR final_seq IS NOT NULL, body IS NULL,"
         " total_chains, sealed, batches, stored_chains,"
-        " coalesce((body->>'scrub_wireless')::boolean, false), body->'script'"
-        " FROM switchboard_job WHERE account_id = %s AND job_ref = %s"
-        + (" FOR UPDATE" if lock else ""),
-        [account_id, job_ref],
+        " coalesce((body->>'scrub_wireless')::boolean, false), (SELECT fingerprint FROM"
+        " switchboard_batch b WHERE b.job_id = j.id AND b.number = %s), body->'script'"
+        " FROM switchboard_job j WHERE account_id = %s AND job_ref = %s"
+        + (" FOR UPDATE OF j" if lock else ""),
+        [batch_number, account_id, job_ref],
     )
     if not rows:
         return None
-    *values, script = rows[0]
-    return StoredJob(*[*values, read_json(script)])
-
-
-def find_fingerprint(job_pk: int, number: int) -> bytes | None:
-    rows = query(
-        "SELECT fingerprint FROM switchboard_batch WHERE job_id = %s AND number = %s",
-        [job_pk, number],
-    )
-    return bytes(rows[0][0]) if rows else None
+    *values, mark, script = rows[0]
+    return StoredJob(*[*values, None if mark is None else bytes(mark), read_json(script)])
 
 
 def count_canceled(job: StoredJob | None, refs: set[str], whole: bool) -> int:
@@ -341,19 +328,31 @@ def _leave_tombstones(
     )
 
 
-def _insert_batch(job_pk: int, number: int, mark: bytes, chains: ChainsText, refused: int) -> None:
-    execute(
+def _insert_batch(
+    job_pk: int,
+    number: int,
+    mark: bytes,
+    chains: ChainsText,
+    refused: int,
+    after: StoredJob | None = None,
+) -> None:
+    """Store a batch, and what the job looks like after it."""
+    values: list[Any] = [job_pk, number, mark, chains.chains, chains.voice_steps]
+    values += [chains.text_steps, refused, pack(chains.text)]
+    insert = (
         "INSERT INTO switchboard_batch (job_id, number, fingerprint, chains, voice_steps,"
-        " text_steps, refused_steps, content) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        " text_steps, refused_steps, content) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    )
+    if after is None:
+        execute(insert, values)
+        return
+    execute(
+        f"WITH batch AS ({insert}) UPDATE switchboard_job SET batches = batches + 1,"
+        " stored_chains = %s, total_chains = %s, sealed = %s,"
+        " state = CASE WHEN %s AND state = 'RECEIVING' THEN 'READY' ELSE state END WHERE id = %s",
         [
-            job_pk,
-            number,
-            mark,
-            chains.chains,
-            chains.voice_steps,
-            chains.text_steps,
-            refused,
-            pack(chains.text),
+            *values,
+            *(after.stored_chains, after.total_chains, after.sealed, after.sealed, job_pk),
         ],
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dialer_adapters.switchboard.batches import CHAIN_FIELDS, STEP_FIELDS, chain_lines
+from dialer_adapters.switchboard.batches import iterate_chains
 from dialer_adapters.switchboard.lines.simulated import WIRELESS, find_refusal
 
 # Area code or exchange N11 (the schema lets them pass), or a reserved number that may be listed.
@@ -48,23 +48,19 @@ def refuse(text: str, scrub_wireless: bool) -> list[Refusal]:
     """The refused steps of a batch's canonical text, in order."""
     if SUSPICIOUS.search(text) is None:
         return []
-    refusals = []
-    for pos, line in enumerate(chain_lines(text)):
-        if SUSPICIOUS.search(line) is None:
-            continue
-        fields = line.split("\t")
-        for step, at in enumerate(range(CHAIN_FIELDS, len(fields), STEP_FIELDS)):
-            code = screen(fields[at + 2], fields[at + 1], scrub_wireless)
-            if code is not None:
-                refusals.append(Refusal(pos, step, fields[0], fields[at], code))
-    return refusals
+    return [
+        Refusal(chain.pos, index, chain.ref, step.ref, code)
+        for chain in iterate_chains(text)
+        for index, step in enumerate(chain.steps)
+        if (code := screen(step.number, step.channel, scrub_wireless)) is not None
+    ]
 
 
 def screen(number: str, channel: str, scrub_wireless: bool) -> int | None:
-    """The code with which a number is refused for a channel (V or T), or None."""
+    """The code with which a number is refused for a channel, or None."""
     if IMPOSSIBLE.match(number):
         return INVALID_NUMBER
     code = find_refusal(number)
-    if code is None or (channel == "T" and code != -22):
+    if code is None or (channel == "TEXT" and code != -22):
         return None
     return code if code != WIRELESS or scrub_wireless else None

@@ -67,6 +67,8 @@ def serve(options: Options, announce: Callable[[str], None]) -> None:
         threads=HTTP_THREADS,
         # A little above our own limit, so that what is too large gets a typed fault.
         max_request_body_size=MAX_BYTES + 1024 * 1024,
+        # A batch has 400 kB: by the default of 8 kB it took 50 turns of the loop to arrive.
+        recv_bytes=1024 * 1024,
         inbuf_overflow=MAX_BYTES * 2,
         outbuf_overflow=MAX_BYTES * 2,
         channel_timeout=300,
