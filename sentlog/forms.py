@@ -10,8 +10,9 @@ from sentlog.counting import Figures
 from sentlog.reports.document import ALL, FAILED, SUMMARY
 
 
-class DetailChoices(forms.RadioSelect):
-    """Report Detail; Failed Delivery cannot be chosen while the message runs (B4-08)."""
+class RadioSelect(forms.RadioSelect):
+    """Report Detail; Failed Delivery cannot be chosen while the message runs (B4-08). Its name is
+    Django's, because the field template asks for the kind of the widget."""
 
     failed_available = True
 
@@ -36,7 +37,7 @@ class ReportForm(forms.Form):
             (FAILED, _("Failed Delivery: recipients with at least one failed device")),
         ],
         initial=ALL,
-        widget=DetailChoices,
+        widget=RadioSelect,
     )
     format = forms.ChoiceField(
         label=_("Format"),
@@ -58,7 +59,7 @@ class ReportForm(forms.Form):
         assert isinstance(detail, forms.ChoiceField)
         self.unfinished = message.status in Message.UNFINISHED
         if self.unfinished:
-            assert isinstance(detail.widget, DetailChoices)
+            assert isinstance(detail.widget, RadioSelect)
             detail.widget.failed_available = False
             detail.help_text = _("Failed Delivery is available when the message has finished.")
 
