@@ -54,9 +54,11 @@ class CredentialsForm(forms.Form):
         help_text=_("As the dialer's provider gave it. It begins with https://"),
     )
 
-    def __init__(self, *args: Any, settings: VoiceSettings, **kwargs: Any) -> None:
+    prefix = "account"
+
+    def __init__(self, data: Any = None, *, settings: VoiceSettings) -> None:
         initial = {"username": settings.username, "endpoint": settings.endpoint}
-        super().__init__(*args, initial=initial, prefix="account", **kwargs)
+        super().__init__(data, initial=initial)
         self.settings = settings
         self.fields["password"].help_text = (
             _("A password is stored. Leave this empty to keep it.")
@@ -129,8 +131,10 @@ class CallingForm(forms.ModelForm):
             "district_end": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
         }
 
+    prefix = "calling"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="calling", **kwargs)
+        super().__init__(*args, **kwargs)
         if caller_id := self.instance.default_caller_id:
             self.initial["default_caller_id"] = _national(caller_id)
         for name, low, high in (

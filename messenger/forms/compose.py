@@ -105,8 +105,8 @@ class ComposeForm(forms.Form):
         self.tool = tool
         self.zone = District.current().zone
         schools = list(schools_for(user, tool).values_list("pk", "name"))
-        self.fields["schools"].choices = [(str(pk), name) for pk, name in schools]
-        self.fields["grades"].choices = grade_choices()
+        offer(self.fields["schools"], [(str(pk), name) for pk, name in schools])
+        offer(self.fields["grades"], grade_choices())
         self.school_ids = [pk for pk, _name in schools]
         if len(schools) < 2 or not may_write_to_all(user, tool):
             del self.fields["whole_district"]
@@ -223,6 +223,12 @@ def grade_choices() -> list[tuple[str, str]]:
         return GRADE_ORDER.index(grade) if grade in GRADE_ORDER else len(GRADE_ORDER), grade
 
     return [(grade, grade_in_words(grade)) for grade in sorted(found, key=place)]
+
+
+def offer(field: forms.Field, choices: list[tuple[str, str]]) -> None:
+    """Gives a field of choices the ones that hold for this form."""
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = choices
 
 
 def _hours_and_minutes(value: time | None) -> str | None:

@@ -27,6 +27,7 @@ US_ZONES = [
 ]
 # The household phone is a chain of its own and comes first; these follow in the district's order.
 ORDERED = [Device.CELL, Device.WORK, Device.OTHER, Device.PAGER]
+DEVICE_CHOICES = [(device.value, device.label) for device in ORDERED]
 PLACES = [_("First"), _("Second"), _("Third"), _("Fourth")]
 REASON_FIELDS = {
     "roster_voice_reasons": _("A new phone is called for"),
@@ -70,10 +71,10 @@ class DistrictForm(forms.ModelForm):
     time_zone = forms.ChoiceField(
         label=_("Time zone"), help_text=_("Dialing windows are wall time in this zone.")
     )
-    first_device = forms.ChoiceField()
-    second_device = forms.ChoiceField()
-    third_device = forms.ChoiceField()
-    fourth_device = forms.ChoiceField()
+    first_device = forms.ChoiceField(choices=DEVICE_CHOICES)
+    second_device = forms.ChoiceField(choices=DEVICE_CHOICES)
+    third_device = forms.ChoiceField(choices=DEVICE_CHOICES)
+    fourth_device = forms.ChoiceField(choices=DEVICE_CHOICES)
     roster_voice_reasons = ReasonsField()
     roster_email_reasons = ReasonsField()
     roster_text_reasons = ReasonsField(
@@ -98,16 +99,14 @@ class DistrictForm(forms.ModelForm):
             "roster_sms_device": _("A number in the “sms” column becomes"),
             "roster_messenger_mark": _("A new guardian starts with the Messenger mark"),
         }
-        widgets = {
-            "roster_sms_device": forms.Select(
-                choices=[(device.value, device.label) for device in ORDERED]
-            )
-        }
+        widgets = {"roster_sms_device": forms.Select(choices=DEVICE_CHOICES)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         others = sorted(available_timezones() - set(US_ZONES))
-        self.fields["time_zone"].choices = [
+        zones = self.fields["time_zone"]
+        assert isinstance(zones, forms.ChoiceField)
+        zones.choices = [
             (_("United States"), [(zone, zone.replace("_", " ")) for zone in US_ZONES]),
             (_("Other zones"), [(zone, zone.replace("_", " ")) for zone in others if "/" in zone]),
         ]
@@ -115,7 +114,6 @@ class DistrictForm(forms.ModelForm):
         order = list(dict.fromkeys(device for device in order if device in ORDERED))
         for name, label, device in zip(self.ORDER_FIELDS, PLACES, order, strict=True):
             self.fields[name].label = label
-            self.fields[name].choices = [(d.value, d.label) for d in ORDERED]
             self.fields[name].initial = device
         for name, label in REASON_FIELDS.items():
             self.fields[name].label = label

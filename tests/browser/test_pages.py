@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, databases=["default"])]
 
@@ -26,8 +26,14 @@ def site(live_server: Any, settings: Any) -> Any:
 
 
 @pytest.fixture
-def signed_in(site: Any, browser: Browser) -> Iterator[Any]:
-    """`signed_in(width, theme)`: a page of a signed-in browser that notes what goes wrong."""
+def complaints() -> list[str]:
+    """What the browser complains about: errors of scripts, reports of the policy."""
+    return []
+
+
+@pytest.fixture
+def signed_in(site: Any, browser: Browser, complaints: list[str]) -> Iterator[Any]:
+    """`signed_in(width, theme)`: a page of a signed-in browser that notes its complaints."""
     opened: list[BrowserContext] = []
 
     def start(width: int = DESK, theme: str = "light", **more: Any) -> Page:
@@ -45,9 +51,8 @@ def signed_in(site: Any, browser: Browser) -> Iterator[Any]:
         )
         opened.append(context)
         page = context.new_page()
-        page.complaints = []  # type: ignore[attr-defined]
-        page.on("console", lambda said: note(page, said))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))  # type: ignore[attr-defined]
+        page.on("console", lambda said: note(complaints, said))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
         return page
 
     yield start
@@ -55,10 +60,10 @@ def signed_in(site: Any, browser: Browser) -> Iterator[Any]:
         context.close()
 
 
-def note(page: Page, said: Any) -> None:
+def note(complaints: list[str], said: ConsoleMessage) -> None:
     """Keeps errors and warnings; an answer of 404 or 422 that a test asked for is none."""
     if said.type in ("error", "warning") and "status of 4" not in said.text:
-        page.complaints.append(said.text)  # type: ignore[attr-defined]
+        complaints.append(said.text)
 
 
 def problems_of(page: Page) -> list[str]:
@@ -77,7 +82,9 @@ def problems_of(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_every_page_is_accessible(site: Any, signed_in: Any, width: int, theme: str) -> None:
+def test_every_page_is_accessible(
+    site: Any, signed_in: Any, complaints: list[str], width: int, theme: str
+) -> None:
     """U1 and X9: axe without a finding, no report of the policy, in every theme and size."""
     page: Page = signed_in(width, theme)
     found = []
@@ -90,7 +97,7 @@ def test_every_page_is_accessible(site: Any, signed_in: Any, width: int, theme: 
         page.get_by_text("There is a problem").wait_for()
         found += problems_of(page)
     assert found == []
-    assert page.complaints == []  # type: ignore[attr-defined]
+    assert complaints == []
 
 
 def test_nothing_needs_scrolling_sideways_on_the_narrowest_screen(
@@ -131,7 +138,7 @@ def test_signing_in_and_the_account_menu(site: Any, browser: Browser) -> None:
     context.close()
 
 
-def test_writing_with_the_keyboard_alone(signed_in: Any, site: Any) -> None:
+def test_writing_with_the_keyboard_alone(signed_in: Any, site: Any, complaints: list[str]) -> None:
     """U2: the first key reaches the skip link; an error takes the focus and leads to its field."""
     page: Page = signed_in()
     page.goto(reverse("general_new"))
@@ -156,7 +163,7 @@ def test_writing_with_the_keyboard_alone(signed_in: Any, site: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/check/")
     assert page.locator("button[data-effect]").inner_text().startswith("Call ")
-    assert page.complaints == []  # type: ignore[attr-defined]
+    assert complaints == []
 
 
 def test_day_and_time_appear_when_they_are_asked_for(signed_in: Any, site: Any) -> None:

@@ -48,7 +48,7 @@ def carried_out(answer: Any) -> RosterImport:
 def test_a_file_is_stored_under_a_name_of_ours_and_imported(
     client: Client, roster: bytes, admin: Any, tmp_path: Path
 ) -> None:
-    """A first import into an empty district; then the page shows what changed and by which rules."""
+    """A first import into an empty district; its page shows what changed and by which rules."""
     School.objects.all().delete()
     Person.objects.all().delete()
     answer = send(client, roster, name="../../etc/Fall <b>roster</b>.zip")

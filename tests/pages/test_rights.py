@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 
 from messenger.models import MessageDraft, RosterImport, User
 from messenger.urls import urlpatterns as messenger_urls
@@ -52,8 +52,9 @@ OWN_PAGES = ("write", "check", "confirm", "discard")
 
 
 def test_every_address_has_a_line() -> None:
-    names = {pattern.name for pattern in (*messenger_urls, *voice_urls)}
-    assert names == set(TABLE)
+    patterns = [*messenger_urls, *voice_urls]
+    assert all(isinstance(pattern, URLPattern) for pattern in patterns)
+    assert {getattr(pattern, "name", None) for pattern in patterns} == set(TABLE)
 
 
 @pytest.fixture
