@@ -105,7 +105,7 @@ def expand(message: Message, launch_slice: LaunchSlice, today: date, now: dateti
         "now": now,
     }
     of_staff = launch_slice.kind == LaunchSlice.Kind.STAFF
-    pairs = resolve.staff_pairs() if of_staff else resolve.pairs(criteria)
+    links = resolve.staff_links() if of_staff else resolve.links(criteria)
     with_text = Mode.TEXT in parameters["modes"]
     first_slice = launch_slice.number == 0
     twin, chain_and_step = "", "%(base)s + l.chain, CASE WHEN l.kind IS NOT NULL THEN l.step END"
@@ -114,13 +114,13 @@ def expand(message: Message, launch_slice: LaunchSlice, today: date, now: dateti
         chain_and_step = """coalesce(twin.chain, %(base)s + l.chain),
                     coalesce(twin.step, CASE WHEN l.kind IS NOT NULL THEN l.step END)"""
     with connection.cursor() as cursor:
-        # Sorts and hashes of a slice fit into 64 MB and would spill at the default 4.
-        cursor.execute("SET LOCAL work_mem = '64MB'")
+        # Sorts and hashes of a slice fit into 64 MB and would spill at the default 4. Nested loops:
+        # see `resolve.devices`.
+        cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off")
         cursor.execute(
             f"""
             WITH students AS MATERIALIZED ({resolve.students_of_slice(criteria)}),
-            pairs AS MATERIALIZED ({pairs}),
-            recipients AS MATERIALIZED ({resolve.recipients()}),
+            links AS MATERIALIZED ({links}),
             {_placed_devices(with_text)},
             lines AS ({_numbered_lines(with_text)}),
             written AS (
@@ -146,6 +146,7 @@ def expand(message: Message, launch_slice: LaunchSlice, today: date, now: dateti
             parameters,
         )
         written, strangers = cursor.fetchone()
+        cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
     if strangers:
         raise LedgerError(f"{strangers} rows name a person or school that does not exist")
     if written >= ROWS_PER_SLICE:
@@ -181,7 +182,7 @@ def _placed_devices(with_text: bool) -> str:
         # Texts come after calls; on a shared text's chain all rows are one step.
         place = """mode_rank, CASE WHEN kind = 2 THEN 0 ELSE rank END,
                         CASE WHEN kind = 2 THEN 0 ELSE point END"""
-    return f"""devices AS ({resolve.devices()}){shared},
+    return f"""{resolve.devices()}{shared},
             keyed AS (
                 SELECT d.*, {words} {about}
                     CASE WHEN d.verdict <> '' OR d.mode NOT IN ('voice', 'text') THEN NULL
@@ -194,7 +195,7 @@ def _placed_devices(with_text: bool) -> str:
             ), firsts AS (
                 -- One number is seldom on two devices: the sort that `devices` ends with is
                 -- finished inside each number, not done again.
-                SELECT *, row_number() OVER (PARTITION BY mode, value ORDER BY kind IS NULL,
+                SELECT *, row_number() OVER (PARTITION BY hash, value, mode ORDER BY kind IS NULL,
                     coalesce(about, first_student), {key}, {place}, recipient_id,
                     first_student) = 1 AS first
                 FROM keyed
@@ -220,23 +221,24 @@ def _numbered_lines(with_text: bool) -> str:
                 coalesce(d.private, false) AS private, coalesce(d.verdict, 'no_device') AS verdict,
                 NOT (d.first AND p.student_id IS NOT DISTINCT FROM d.first_student) IS TRUE
                     AND d.mode IS NOT NULL AS repeated
-            FROM pairs p LEFT JOIN placed d
-                ON d.recipient_id = p.recipient_id AND d.contact = (p.role = 'contact')
+            FROM links p
+            JOIN recipients r
+                ON r.recipient_id = p.recipient_id AND r.contact = (p.role = 'contact')
+            LEFT JOIN placed d ON d.recipient_id = r.recipient_id AND d.contact = r.contact
         ) every
         ORDER BY {key}, step, recipient_id, student_id"""
 
 
 # The hot tables have no checked foreign keys (they cost 23 s instead of 3 for a million rows); this
-# is the one check instead: every recipient, student and school of the slice exists.
+# is the one check instead: every student and school of the slice exists. (Recipients are joined
+# with the people, so that they do.)
 _STRANGERS = """
-    (SELECT count(*) FROM recipients r
-        WHERE NOT EXISTS (SELECT 1 FROM messenger_person p WHERE p.id = r.recipient_id))
-    + (SELECT count(*) FROM (SELECT DISTINCT student_id FROM pairs) s
-        WHERE student_id IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM messenger_person p WHERE p.id = s.student_id))
-    + (SELECT count(*) FROM (SELECT DISTINCT school_id FROM pairs) s
-        WHERE school_id IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM messenger_school c WHERE c.id = s.school_id))"""
+    (SELECT count(*) FROM students s LEFT JOIN messenger_person p
+        ON p.id = s.student_id AND p.id = ANY(ARRAY(SELECT student_id FROM students))
+        WHERE p.id IS NULL)
+    + (SELECT count(*) FROM (SELECT DISTINCT school_id FROM links) s
+        LEFT JOIN messenger_school c ON c.id = s.school_id
+        WHERE s.school_id IS NOT NULL AND c.id IS NULL)"""
 
 # Whether a row repeats a (mode, number) of an earlier slice (B5-09). Families are whole in a slice,
 # so it finds little. Written as a scalar look-up in the unique index on purpose: an EXISTS is made

@@ -54,16 +54,19 @@ def preview(composition: Composition) -> Preview:
     # CTEs that are read more than once are computed once; everything is one statement, so that the
     # figures agree with each other. 100,000 students take about a second.
     staff = (
-        f"UNION ALL {resolve.staff_pairs(of_slice=False)}" if STAFF in criteria.deliver_to else ""
+        f"UNION ALL {resolve.staff_links(of_slice=False)}" if STAFF in criteria.deliver_to else ""
     )
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL work_mem = '64MB'")
+        cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off")
         cursor.execute(
             f"""
             WITH students AS MATERIALIZED ({resolve.students_of_all(criteria)}),
-            pairs AS MATERIALIZED (({resolve.pairs(criteria)}) {staff}),
-            recipients AS MATERIALIZED ({resolve.recipients()}),
-            devices AS MATERIALIZED ({resolve.devices()}),
+            links AS MATERIALIZED (({resolve.links(criteria, of_slice=False)}) {staff}),
+            {resolve.devices()},
+            pairs AS (
+                SELECT l.* FROM links l JOIN recipients r
+                    ON r.recipient_id = l.recipient_id AND r.contact = (l.role = 'contact')
+            ),
             reached AS (SELECT * FROM devices WHERE verdict = ''),
             people AS (
                 SELECT p.recipient_id, bool_or(x.verdict = '') AS ok,
