@@ -186,7 +186,7 @@ TROUBLES = {
     "garbage": "garbled",
     "doctype": "garbled",
     "html": "foreign",
-    "empty": "unreachable",
+    "empty": "garbled",
 }
 
 
