@@ -7,7 +7,7 @@ from datetime import datetime, time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -132,6 +132,7 @@ def test_the_seal_travels_alone() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_words_reach_the_dialer_without_what_xml_cannot_carry(words: str) -> None:
     job = replace(JOB, script=Script(live=(Segment(say=words),), text=words))

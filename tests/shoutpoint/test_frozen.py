@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer_adapters.contract import FrozenJob, LocalHours, Redial, Script, Segment
@@ -53,6 +53,7 @@ JOBS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(JOBS)
 def test_a_job_comes_back_from_json_as_it_was(job: FrozenJob) -> None:
     stored = json.dumps(job.to_json())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer_adapters.contract import LogEntry, LogPage, Retry
@@ -261,6 +261,7 @@ OPTIONAL = sorted(set(ENTRY) - {"Seq", "EntryID"})
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=70)
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(OPTIONAL), VALUES | st.none()), max_size=6))
 def test_both_readers_agree_on_whatever_the_values_are(
     changes: list[dict[str, str | None]],
