@@ -148,8 +148,8 @@ def _refusal(why: str) -> CredentialsRefused:
 class Deadline:
     """Ends one exchange as a whole. The time-outs of a socket count from byte to byte, so that a
     server sending one byte a second would hold a worker for hours; at the deadline the connection
-    is shut instead, and whatever read was waiting comes back at once. Looking the name up is not covered:
-    the resolver has limits of its own."""
+    is shut instead, and whatever read was waiting comes back at once. Looking the name up is not
+    covered: the resolver has limits of its own."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
