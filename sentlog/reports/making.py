@@ -90,8 +90,8 @@ def make(report_id: int) -> bool:
     # The name says nothing and cannot be guessed; the extension is for the reader's program.
     name = f"{DIRECTORY}/{token_urlsafe(24)}.{report.format}"
     target = Path(settings.MEDIA_ROOT) / name
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         with translation.override(report.language):
             rows = write_report(
                 report.message,
