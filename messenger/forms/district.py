@@ -1,7 +1,6 @@
 """The form of the District settings: name, zone, order of devices, and what a roster cannot say."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +9,7 @@ from messenger.audience.resolve import DEFAULT_DEVICE_ORDER
 from messenger.models import ContactReason, Device, District
 from messenger.roster.layout import METADATA_COLUMNS
 
+# Zones of districts in the United States; one that hosting set to another keeps it.
 US_ZONES = [
     "America/New_York",
     "America/Detroit",
@@ -103,13 +103,10 @@ class DistrictForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        others = sorted(available_timezones() - set(US_ZONES))
         zones = self.fields["time_zone"]
         assert isinstance(zones, forms.ChoiceField)
-        zones.choices = [
-            (_("United States"), [(zone, zone.replace("_", " ")) for zone in US_ZONES]),
-            (_("Other zones"), [(zone, zone.replace("_", " ")) for zone in others if "/" in zone]),
-        ]
+        offered = dict.fromkeys([*US_ZONES, self.instance.time_zone])
+        zones.choices = [(zone, zone.replace("_", " ")) for zone in offered]
         order = [*self.instance.device_order, *DEFAULT_DEVICE_ORDER, *ORDERED]
         order = list(dict.fromkeys(device for device in order if device in ORDERED))
         for name, label, device in zip(self.ORDER_FIELDS, PLACES, order, strict=True):
