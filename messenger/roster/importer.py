@@ -72,8 +72,9 @@ def carry_out(run: RosterImport, progress: Callback | None = None) -> RosterImpo
             _Run(run, progress).go()
             drop_staging()
         except Exception:
-            if not connection.in_atomic_block:
-                connection.close()  # forgets the staging tables, whatever state they are in
+            if connection.in_atomic_block:
+                raise  # the caller's transaction is lost, and the run with it
+            connection.close()  # forgets the staging tables, whatever state they are in
             _end(run, State.FAILED, _("The import broke off; nothing was changed. Import again."))
             raise
     return run

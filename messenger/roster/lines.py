@@ -6,6 +6,7 @@ header is row 1) and left out. Nothing here knows what a column means.
 """
 
 import csv
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ LONGEST_LINE = 1 << 20
 MOST_LINES_A_ROW = 20
 _PADDING = (b" ,", b", ", b'" ', b' "', b" \n", b"\n ", b"\xc2\xa0")
 _CONTROLS = bytes([*range(10), *range(11, 32), 127])  # all but the line feed
+_PADDED_QUOTE = re.compile(r'"[ \t]+(?=,|$)')
 BOM = b"\xef\xbb\xbf"
 
 
@@ -132,7 +134,8 @@ class Rows:
         lines.pop()
         odd, quoted = _is_odd(block), b'"' in block
         commas, blank = len(self.header) - 1, self.blank
-        if not odd and not quoted and blank is None:
+        empty = b"," * commas
+        if not odd and not quoted and blank is None and empty not in lines:
             counts = set(map(bytes.count, lines, repeat(b",")))
             if counts == {commas}:
                 first = self._line + 1
@@ -145,7 +148,7 @@ class Rows:
             line = lines[place]
             self._line += 1
             place += 1
-            if odd and _is_odd(line):
+            if line == empty or (odd and _is_odd(line)):
                 place = self._repair(lines, place, out)
                 continue
             values = _split_quoted(line) if b'"' in line else line.split(b",")
@@ -253,10 +256,12 @@ def _decode(line: bytes) -> tuple[str, bool]:
 
 def _parse(text: str) -> list[str] | None:
     """The values of one row; None when its quotes do not close."""
-    try:
-        return next(csv.reader([text], strict=True, skipinitialspace=True), [])
-    except csv.Error:
-        return None
+    for attempt in (text, _PADDED_QUOTE.sub('"', text)):
+        try:
+            return next(csv.reader([attempt], strict=True, skipinitialspace=True), [])
+        except csv.Error:
+            continue
+    return None
 
 
 def _clean(value: str) -> str:

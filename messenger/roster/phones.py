@@ -17,9 +17,11 @@ from django.utils.translation import gettext_lazy as _
 _USUAL = re.compile(
     r"(?:\+?1[-. ]?)?\(?([2-9]\d\d)\)?[-. ]{0,2}([2-9]\d\d)[-. ]?(\d{4})"
     r"(?: ?(?:x|ext\.?|#) ?(\d{1,11}))?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # digits of other scripts are no E.164
 )
-_EXTENSION = re.compile(r"[\s,;]*(?:extension|ext|x|#)[\s.:]*(\d{1,11})\s*$", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r"[\s,;]*(?:extension|ext|x|#)[\s.:]*(\d{1,11})\s*$", re.IGNORECASE | re.ASCII
+)
 _EMAIL = re.compile(
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]"
@@ -67,11 +69,14 @@ def _normalise_unusual(text: str) -> Address:
     found = _EXTENSION.search(text)
     if found:
         extension, rest = found[1], text[: found.start()]
-    digits = re.sub(r"\D", "", rest)
-    if re.search(r"[^\W\d_]", rest) or not digits:  # letters: words or a vanity number
-        return Address(text, "", "not_a_number")
-    if rest.lstrip().startswith(("+", "00", "011")) and not re.match(r"\D*1\d{10}$", rest):
-        return Address(text, extension, _judge_foreign(rest))
+    digits = re.sub(r"[^0-9]", "", rest)
+    if re.search(r"[^\W_]", re.sub(r"[0-9]", "", rest)) or not digits:
+        return Address(text, "", "not_a_number")  # words, or a number in letters
+    abroad = re.match(r"\s*(?:\+|011|00)", rest)
+    if abroad:
+        digits = re.sub(r"[^0-9]", "", rest[abroad.end() :])
+        if len(digits) != 11 or digits[0] != "1":
+            return Address(text, extension, _judge_foreign(digits))
     national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
     if len(national) != 10:
         problem = "seven_digits" if len(national) == 7 else None
@@ -91,18 +96,15 @@ def _judge(area: str, exchange: str) -> str:
     return ""
 
 
-def _judge_foreign(text: str) -> str:
+def _judge_foreign(digits: str) -> str:
     """Why a number that names a country code is not one of ours."""
     try:
-        number = phonenumbers.parse(re.sub(r"^\D*(?:011|00)", "+", text), None)
+        number = phonenumbers.parse(f"+{digits}", None)
     except phonenumbers.NumberParseException:
         return "not_a_number"
     if number.country_code != 1:
         return "foreign"
-    possible = phonenumbers.is_possible_number_with_reason(number)
-    if possible == phonenumbers.ValidationResult.TOO_LONG:
-        return "too_long"
-    return "too_short"
+    return "too_long" if len(digits) > 11 else "too_short"
 
 
 def normalise_email(text: str) -> Address:
