@@ -433,7 +433,7 @@ def _recall(job: DialerJob) -> None:
     DialerJob.objects.filter(pk=job.pk).update(
         cancel_confirmed_at=timezone.now(), failures=0, retry_at=None, trouble=""
     )
-    job.batches.exclude(state=DialerBatch.State.ACCEPTED).update(
+    job.batches.exclude(state__in=DialerBatch.ANSWERED).update(
         state=DialerBatch.State.CANCELED, lease_until=None
     )
     doorbell.collect()

@@ -28,7 +28,7 @@ def finish(message_id: int, seq: int, disposition: str, reason: str, now: dateti
     job.save(
         update_fields=["state", "result_disposition", "result_reason", "final_seq", "result_at"]
     )
-    job.batches.exclude(state=DialerBatch.State.ACCEPTED).update(
+    job.batches.exclude(state__in=DialerBatch.ANSWERED).update(
         state=DialerBatch.State.CANCELED, lease_until=None
     )
     ledger.settle(message_id, now)

@@ -180,6 +180,9 @@ class DialerBatch(models.Model):
         REFUSED = "refused", _("Refused")
         CANCELED = "canceled", _("Canceled")
 
+    # What the dialer has said its last word about.
+    ANSWERED = (State.ACCEPTED, State.REFUSED)
+
     uuid = models.UUIDField(default=uuid4, editable=False)
     job = models.ForeignKey(DialerJob, on_delete=models.CASCADE, related_name="batches")
     number = models.PositiveIntegerField()

@@ -3,16 +3,13 @@
 The switchboard is a process of its own; its ledger is asked who was called.
 """
 
-from collections.abc import Iterator
-
 import pytest
 from django.utils import timezone
 
 from messenger import lifecycle
 from messenger.models import Attempt, ContactPoint, Delivery, Message, School
-from tests.end_to_end.town import finish, hand_over, open_account, until
+from tests.end_to_end.town import Exchange, finish, hand_over, open_account, until
 from tests.launch.sending import confirmed, expand_all, launched, sender
-from tests.switchboard_process import SwitchboardProcess
 from tests.world import World, build_world
 from voice import account, collect, dispatch
 from voice.models import CustomerAccount, DialerBatch, DialerJob, LogCursor, VoiceSettings
@@ -22,18 +19,12 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "swit
 
 
 @pytest.fixture
-def switchboard() -> Iterator[SwitchboardProcess]:
-    with SwitchboardProcess(speed=1000, lines=50) as process:
-        yield process
-
-
-@pytest.fixture
 def world() -> World:
     return build_world()
 
 
 @pytest.fixture
-def account_open(world: World, switchboard: SwitchboardProcess) -> VoiceSettings:
+def account_open(world: World, switchboard: Exchange) -> VoiceSettings:
     return open_account(switchboard)
 
 
@@ -45,7 +36,7 @@ def set_numbers(numbers: dict[str, str]) -> None:
 
 @pytest.mark.spec("A1-04", "A1-12", "A2-09")
 def test_a_general_message_from_confirm_to_sent(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     message = confirmed()
     hand_over(message)
@@ -57,14 +48,13 @@ def test_a_general_message_from_confirm_to_sent(
     assert not rows.exclude(state="done").exists()
     assert rows.filter(outcome="successful").exists()
     # What the switchboard says it dialed is what our attempts say.
-    dialed = switchboard.ledger().attempts()
-    assert dialed == Attempt.objects.filter(message=message).count() > 0
-    assert switchboard.ledger().duplicates() == []
-    assert switchboard.ledger().unfinished_steps() == []
+    tried = Attempt.objects.filter(message=message).count()
+    assert switchboard.books(message).attempts == tried > 0
+    switchboard.judge(message)
 
 
 @pytest.mark.spec("A1-08", "A1-09")
-def test_the_account_is_verified_on_save(world: World, switchboard: SwitchboardProcess) -> None:
+def test_the_account_is_verified_on_save(world: World, switchboard: Exchange) -> None:
     settings = VoiceSettings.current()
     refused = account.verify_and_save(settings, switchboard.username, "wrong", switchboard.url)
     assert refused.kind == account.REFUSED
@@ -111,18 +101,17 @@ def test_a_school_gets_its_customer_id_with_its_first_message(
 
 @pytest.mark.spec("A3-07", "A3-08")
 def test_zero_stops_its_chain_and_no_other(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     """The household confirms; Mom is still called on her cell, confirms there, and her work and
     other number are left alone."""
-    confirms, silent = switchboard.numbers.confirms, switchboard.numbers.live
     set_numbers(
         {
-            "+16125550225": confirms(1),  # household
-            "+16125557735": confirms(2),  # Mom's cell
-            "+16125557736": silent(1),  # Dad answers and presses nothing
-            "+16125553219": silent(2),
-            "+16125554455": silent(3),
+            "+16125550225": "+16515550101",  # household: answers and presses 0
+            "+16125557735": "+16515550102",  # Mom's cell: the same
+            "+16125557736": "+16515550111",  # Dad answers and presses nothing
+            "+16125553219": "+16515550112",
+            "+16125554455": "+16515550113",
         }
     )
     message = confirmed([world.elementary], grades=("05",))
@@ -142,7 +131,7 @@ def test_zero_stops_its_chain_and_no_other(
 
 
 def test_credentials_that_stop_being_good_pause_everything_with_one_banner(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     """F4: no thousand failures, and it goes on after the fix."""
     message = launched([world.elementary])
@@ -163,7 +152,7 @@ def test_credentials_that_stop_being_good_pause_everything_with_one_banner(
 
 
 def test_a_dialer_that_cannot_be_reached_loses_nothing(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     message = launched()
     switchboard.kill()
@@ -176,35 +165,36 @@ def test_a_dialer_that_cannot_be_reached_loses_nothing(
     finish(message)
     assert message.status == Message.Status.SENT
     assert VoiceSettings.current().trouble == ""
-    assert switchboard.ledger().duplicates() == []
+    switchboard.judge(message)
 
 
-@pytest.mark.parametrize("mode", ["accept_then_hang", "cut_body", "html_503", "garbage", "doctype"])
+@pytest.mark.parametrize(
+    "mode", ["timeout", "empty", "cut", "unavailable", "html", "garbage", "doctype"]
+)
 def test_an_answer_that_is_no_answer_is_asked_for_again(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess, mode: str
+    account_open: VoiceSettings, world: World, switchboard: Exchange, mode: str
 ) -> None:
     """Nothing is lost and nothing doubled, whatever came back the first time."""
     message = launched()
-    with switchboard.failing(mode):
-        dispatch.push(message.pk)
+    switchboard.control(trouble=mode, times=1, seconds=1)
+    dispatch.push(message.pk)
     job = DialerJob.objects.get(message=message)
     assert job.failures >= 1
     assert job.accepted_at is None
     finish(message)
     assert message.status == Message.Status.SENT
-    assert switchboard.ledger().duplicates() == []
-    assert switchboard.ledger().unfinished_steps() == []
+    switchboard.judge(message)
 
 
-@pytest.mark.parametrize("mode", ["cut_body", "html_503", "garbage", "doctype"])
+@pytest.mark.parametrize("mode", ["cut", "unavailable", "garbage", "doctype"])
 def test_a_page_of_the_log_that_cannot_be_read_moves_no_cursor(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess, mode: str
+    account_open: VoiceSettings, world: World, switchboard: Exchange, mode: str
 ) -> None:
     message = confirmed()
     hand_over(message)
     before = LogCursor.objects.get(current=True).seq
-    with switchboard.failing(mode):
-        assert collect.collect(seconds=1).entries == 0
+    switchboard.control(trouble=mode, times=1)
+    assert collect.collect(seconds=1).entries == 0
     assert LogCursor.objects.get(current=True).seq == before
     assert LogCursor.objects.get(current=True).trouble
     finish(message)
@@ -213,30 +203,30 @@ def test_a_page_of_the_log_that_cannot_be_read_moves_no_cursor(
 
 @pytest.mark.spec("B3-16", "B3-18")
 def test_cancel_in_progress_stops_every_call_that_has_not_begun(
-    world: World,
+    world: World, slow_exchange: Exchange
 ) -> None:
-    with SwitchboardProcess(speed=50, lines=2) as slow:
-        open_account(slow)
-        message = confirmed()
-        hand_over(message)
-        until(lambda: slow.ledger().attempts() >= 2, "the first calls")
-        lifecycle.request_cancel(message.pk, sender())
-        message.refresh_from_db()
-        assert message.status == Message.Status.IN_PROGRESS  # requested, not yet confirmed
-        dispatch_message(message.pk)
-        job = DialerJob.objects.get(message=message)
-        assert job.cancel_confirmed_at is not None
-        finish(message)
-        assert message.status == Message.Status.CANCELED_IP
-        assert slow.ledger().started_after(job.cancel_confirmed_at) == 0
-        rows = Delivery.objects.filter(message=message).exclude(mode="none")
-        assert not rows.exclude(state="done").exists()
-        assert rows.filter(outcome="canceled", reason="user").exists()
-        assert rows.filter(outcome="successful").exists() or rows.filter(tries__gt=0).exists()
+    open_account(slow_exchange)
+    message = confirmed()
+    hand_over(message)
+    until(lambda: len(slow_exchange.attempts(message)) >= 2, "the first calls")
+    lifecycle.request_cancel(message.pk, sender())
+    message.refresh_from_db()
+    assert message.status == Message.Status.IN_PROGRESS  # requested, not yet confirmed
+    dispatch_message(message.pk)
+    job = DialerJob.objects.get(message=message)
+    assert job.cancel_confirmed_at is not None
+    finish(message)
+    assert message.status == Message.Status.CANCELED_IP
+    began = [attempt.started_at for attempt in slow_exchange.attempts(message)]
+    assert max(began) <= job.cancel_confirmed_at
+    rows = Delivery.objects.filter(message=message).exclude(mode="none")
+    assert not rows.exclude(state="done").exists()
+    assert rows.filter(outcome="canceled", reason="user").exists()
+    assert rows.filter(outcome="successful").exists() or rows.filter(tries__gt=0).exists()
 
 
 def test_a_cancel_overtakes_a_submit_whose_answer_was_lost(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     """The race of contract 7.5: submit timed out, the user cancels, the retry arrives."""
     message = launched()
@@ -246,16 +236,16 @@ def test_a_cancel_overtakes_a_submit_whose_answer_was_lost(
     switchboard.start()
     finish(message)
     assert message.status == Message.Status.CANCELED_IP
-    assert switchboard.ledger().attempts() == 0
+    assert switchboard.attempts(message) == []
 
 
 @pytest.mark.spec("B2-04")
 def test_a_message_is_sent_even_if_every_call_failed(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     for number, point in enumerate(ContactPoint.objects.filter(valid=True, value__startswith="+")):
-        value = switchboard.numbers.not_in_service(number)
-        ContactPoint.objects.filter(pk=point.pk).update(value=value)
+        nobody = f"+1{201 + number // 10}555015{number % 10}"  # not in service
+        ContactPoint.objects.filter(pk=point.pk).update(value=nobody)
     message = confirmed([world.elementary])
     hand_over(message)
     finish(message)
@@ -265,19 +255,19 @@ def test_a_message_is_sent_even_if_every_call_failed(
 
 
 def test_refresh_asks_the_dialer_and_resubmits_what_it_forgot(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     message = launched()
     assert "handed to the dialer yet" in collect.refresh(message.pk)
     dispatch.push(message.pk)
-    switchboard.forget(str(message.job_ref))
+    switchboard.control(forget=str(message.job_ref))
     assert "handed over again" in collect.refresh(message.pk)
     finish(message)
     assert message.status == Message.Status.SENT
 
 
 def test_refused_chains_are_split_off_and_the_rest_is_called(
-    account_open: VoiceSettings, world: World, switchboard: SwitchboardProcess
+    account_open: VoiceSettings, world: World, switchboard: Exchange
 ) -> None:
     """Ruling 19: halves under new numbers, until the single chain that is at fault fails."""
     message = launched([world.elementary])
@@ -289,15 +279,13 @@ def test_refused_chains_are_split_off_and_the_rest_is_called(
     failed = Delivery.objects.filter(message=message, reason="refused_by_dialer")
     assert set(failed.values_list("recipient__given_name", flat=True)) == {"Alisa"}
     assert Delivery.objects.filter(message=message, outcome="successful").exists()
-    numbers = list(
-        DialerBatch.objects.filter(job__message=message).values_list("number", "state")
-    )
+    numbers = list(DialerBatch.objects.filter(job__message=message).values_list("number", "state"))
     assert (0, "refused") in numbers
 
 
 @pytest.mark.spec("A2-03", "A1-18")
 def test_an_emergency_is_called_at_once_whatever_the_hour(
-    world: World, switchboard: SwitchboardProcess
+    world: World, switchboard: Exchange
 ) -> None:
     open_account(switchboard)
     VoiceSettings.objects.update(district_start="03:00", district_end="03:01")

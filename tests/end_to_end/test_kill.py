@@ -18,10 +18,9 @@ from messenger.audience.criteria import Criteria
 from messenger.models import Attempt, Delivery, District, Message, MessageDraft, School
 from messenger.roster.demo_district import write_district
 from messenger.roster.importer import import_roster
-from tests.end_to_end.town import open_account
+from tests.end_to_end.town import Exchange, open_account
 from tests.end_to_end.workers import Processes
 from tests.launch.sending import sender
-from tests.switchboard_process import SwitchboardProcess
 from voice.models import DialerJob, VoiceSettings
 
 pytestmark = [
@@ -33,7 +32,7 @@ MOST_SECONDS = 240.0
 
 
 def send_to_everyone(people: int, directory: Path) -> Message:
-    """A district of so many people, imported by the real importer, and a message to its families."""
+    """A district of so many people by the real importer, and a message to its families."""
     write_district(directory, size=people, seed=7)
     assert import_roster(directory).state == "done"
     made = MessageDraft.objects.create(
@@ -52,7 +51,7 @@ def send_to_everyone(people: int, directory: Path) -> Message:
 
 
 def kill_again_and_again(
-    message: Message, switchboard: SwitchboardProcess, logs: Path, kills: int, restarts: int
+    message: Message, exchange: Exchange, logs: Path, kills: int, restarts: int
 ) -> None:
     """Kills the workers `kills` times and the switchboard `restarts` times, then lets it finish."""
     chance = random.Random(20261121)
@@ -65,8 +64,8 @@ def kill_again_and_again(
             workers.kill()
             if number % max(1, kills // max(1, restarts)) == 2 and restarts:
                 restarts -= 1
-                switchboard.kill()
-                switchboard.start()
+                exchange.kill()
+                exchange.start()
             workers.start()
         while not message.finished:
             assert monotonic() < until, f"still {message.status} after {MOST_SECONDS:.0f} s"
@@ -74,19 +73,20 @@ def kill_again_and_again(
             message.refresh_from_db()
 
 
-def judge(message: Message, switchboard: SwitchboardProcess) -> None:
+def judge(message: Message, exchange: Exchange) -> None:
     """Ruling 32 and the invariants 4, 6, 7, 9, 10 on real rows."""
-    ledger = switchboard.ledger()
-    assert ledger.duplicates() == [], "the same step and number of attempt was dialed twice"
-    assert ledger.unfinished_steps() == [], "an accepted step has no final entry"
+    exchange.judge(message)
+    books = exchange.books(message)
     rows = Delivery.objects.filter(message=message)
     assert message.status == Message.Status.SENT
     assert not rows.exclude(state="done").exists(), "a delivery never became final"
     most = 1 + int(message.settings_frozen["redials"])
     assert not rows.filter(tries__gt=most).exists(), "more attempts than the policy allows"
-    assert Attempt.objects.filter(message=message).count() == ledger.attempts()
-    dialed = {(chain, step) for chain, step in rows.exclude(chain=None).values_list("chain", "step")}
-    assert ledger.steps() == len(dialed)
+    assert Attempt.objects.filter(message=message).count() == books.attempts
+    dialed = {
+        (chain, step) for chain, step in rows.exclude(chain=None).values_list("chain", "step")
+    }
+    assert books.steps == len(dialed)
     job = DialerJob.objects.get(message=message)
     assert job.total_chains == sum(message.slices.values_list("chains", flat=True))
 
@@ -95,15 +95,15 @@ def test_ten_kills_and_two_restarts_lose_nobody_and_double_nobody(tmp_path: Path
     district = District.current()
     district.voice_enabled = True
     district.save()
-    with SwitchboardProcess(speed=400, lines=150) as switchboard:
-        open_account(switchboard)
+    with Exchange("kill", speed=400, lines=150) as exchange:
+        open_account(exchange)
         VoiceSettings.objects.update(max_chains_per_batch=25)  # many batches: many places to die
         message = send_to_everyone(6_800, tmp_path / "roster")
         recipients = 4_000
-        kill_again_and_again(message, switchboard, tmp_path, kills=10, restarts=2)
+        kill_again_and_again(message, exchange, tmp_path, kills=10, restarts=2)
         found = Delivery.objects.filter(message=message).values("recipient").distinct().count()
         assert found >= recipients
-        judge(message, switchboard)
+        judge(message, exchange)
 
 
 @pytest.mark.slow
@@ -111,9 +111,9 @@ def test_fifty_kills_in_twenty_thousand(tmp_path: Path) -> None:
     district = District.current()
     district.voice_enabled = True
     district.save()
-    with SwitchboardProcess(speed=400, lines=300) as switchboard:
-        open_account(switchboard)
+    with Exchange("kill", speed=400, lines=300) as exchange:
+        open_account(exchange)
         VoiceSettings.objects.update(max_chains_per_batch=50)
         message = send_to_everyone(34_000, tmp_path / "roster")
-        kill_again_and_again(message, switchboard, tmp_path, kills=50, restarts=5)
-        judge(message, switchboard)
+        kill_again_and_again(message, exchange, tmp_path, kills=50, restarts=5)
+        judge(message, exchange)

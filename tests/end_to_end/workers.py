@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -70,10 +71,8 @@ class Processes:
     def kill(self) -> None:
         """kill -9 of every process and all its children."""
         for process in self.running:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
         self.running.clear()
 
