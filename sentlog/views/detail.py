@@ -56,7 +56,12 @@ def log_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def log_summary(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The Delivery Summary alone, as the page asks for it while the message runs."""
     seen = seen_message(request, uuid)
-    return render(request, "sentlog/parts/summary.html", summary_context(request, seen))
+    return _summary_part(request, seen)
+
+
+def _summary_part(request: HttpRequest, seen: Seen, words: str = "") -> HttpResponse:
+    shown = summary_context(request, seen, words) | {"part": True}
+    return render(request, "sentlog/parts/summary.html", shown)
 
 
 def summary_context(request: HttpRequest, seen: Seen, words: str = "") -> dict[str, Any]:
@@ -169,8 +174,6 @@ def log_refresh(request: HttpRequest, uuid: UUID) -> HttpResponse:
     seen = seen_message(request, uuid)
     words = collect.refresh(seen.message.pk)
     if request.headers.get("HX-Request"):
-        seen = seen_message(request, uuid)
-        shown = summary_context(request, seen, words)
-        return render(request, "sentlog/parts/summary.html", shown)
+        return _summary_part(request, seen_message(request, uuid), words)
     messages.info(request, words)
     return redirect("log_detail", uuid)
