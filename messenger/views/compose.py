@@ -24,7 +24,7 @@ from messenger.audience.criteria import CONTACTS, STAFF
 from messenger.audience.preview import Preview, preview
 from messenger.composition import EMERGENCY_TOOL, Composition
 from messenger.forms.compose import LONGEST_VOICE_TEXT, ComposeForm, initial_of
-from messenger.models import MessageDraft
+from messenger.models import Message, MessageDraft
 from messenger.reach import RIGHT_OF_TOOL, problems_of_reach
 from messenger.templatetags.shown import moment_words, number
 
@@ -52,9 +52,13 @@ def _own(request: HttpRequest, tool: str, uuid: UUID) -> MessageDraft:
     return get_object_or_404(MessageDraft, uuid=uuid, user=request.user, tool=tool)
 
 
-def _to_message(draft: MessageDraft) -> HttpResponse:
-    assert draft.message is not None
-    return redirect("log_detail", draft.message.uuid)
+def _to_message(request: HttpRequest, message: Message) -> HttpResponse:
+    """To the message in the log, for those who may see it there; else Home says that it is safe."""
+    if rights.messages_for(request.user).filter(pk=message.pk).exists():
+        return redirect("log_detail", message.uuid)
+    words = _("The message “%(subject)s” is confirmed.") % {"subject": message.subject}
+    messages.success(request, words)
+    return redirect("home")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -63,7 +67,7 @@ def write(request: HttpRequest, tool: str, uuid: UUID | None = None) -> HttpResp
     """The form; a valid one becomes (or changes) the draft and leads to the check page."""
     draft = _own(request, tool, uuid) if uuid else None
     if draft and draft.message:
-        return _to_message(draft)
+        return _to_message(request, draft.message)
     user: Any = request.user
     if request.method == "POST":
         form = ComposeForm(request.POST, user=user, tool=tool)
@@ -96,7 +100,7 @@ def check(request: HttpRequest, tool: str, uuid: UUID) -> HttpResponse:
     """Check answers: what is said, to whom, who is left out and why, what stands in the way."""
     draft = _own(request, tool, uuid)
     if draft.message:
-        return _to_message(draft)
+        return _to_message(request, draft.message)
     return _render_check(request, draft)
 
 
@@ -113,7 +117,7 @@ def confirm(request: HttpRequest, tool: str, uuid: UUID) -> HttpResponse:
         except lifecycle.CannotSend as refusal:
             problems = refusal.problems
         else:
-            return redirect("log_detail", message.uuid)
+            return _to_message(request, message)
     return _render_check(request, draft, problems, status=422)
 
 
@@ -135,7 +139,7 @@ def discard(request: HttpRequest, tool: str, uuid: UUID) -> HttpResponse:
     """Throws an unsent draft away."""
     draft = _own(request, tool, uuid)
     if draft.message:
-        return _to_message(draft)
+        return _to_message(request, draft.message)
     draft.delete()
     messages.success(request, _("The draft is discarded. Nothing was sent."))
     return redirect("home")
@@ -166,8 +170,10 @@ def _render_check(
 ) -> HttpResponse:
     composition = Composition.from_draft(draft)
     user: Any = request.user
-    counted = preview(composition)
-    found = [*(problems or []), *problems_of_reach(user, composition), *counted.blockers]
+    beyond = problems_of_reach(user, composition)
+    # Who is at a school that the user may not write to is not counted for them either.
+    counted = Preview() if beyond else preview(composition)
+    found = [*(problems or []), *beyond, *counted.blockers]
     return render(
         request,
         "messenger/check.html",

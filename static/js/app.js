@@ -1,5 +1,6 @@
-/* What a page cannot do without script: close an open menu, and take a second press of a button
- * that is already sending. Everything works without this file; the server makes sure of the rest. */
+/* What a page cannot do without script: close an open menu, ignore a second press of a button that
+ * is already sending, rest while nobody looks. Everything works without this file; the server makes
+ * sure of the rest. */
 "use strict";
 
 document.addEventListener("click", (event) => {
@@ -25,6 +26,20 @@ document.addEventListener("submit", (event) => {
   }
   form.dataset.once = "sent";
   form.setAttribute("aria-busy", "true");
+});
+
+// Nobody looks: parts that update themselves wait until the page is seen again.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const polls = (event.detail.elt.getAttribute("hx-trigger") || "").startsWith("every");
+  if (polls && document.hidden) event.preventDefault();
+});
+
+// The session has ended: the answer is the sign-in page, which belongs into the whole window.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, pathInfo } = event.detail;
+  if (new URL(xhr.responseURL).pathname === pathInfo.requestPath.split("?")[0]) return;
+  event.detail.shouldSwap = false;
+  window.location.reload();
 });
 
 // A page that comes back from the browser's memory may be sent again.

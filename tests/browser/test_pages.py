@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+from messenger.models import Message
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, databases=["default"])]
 
@@ -206,13 +209,22 @@ def test_the_way_without_script(signed_in: Any, site: Any) -> None:
     assert page.url.endswith("/check/")
 
 
+def test_an_ended_session_leads_to_the_sign_in_page(signed_in: Any, site: Any) -> None:
+    page: Page = signed_in()
+    page.goto("/")
+    page.context.clear_cookies()
+    page.wait_for_url("**/sign-in/?next=/")
+    assert page.get_by_role("heading", name="Sign in").count() == 1
+
+
 def test_home_follows_what_runs_and_can_be_paused(signed_in: Any, site: Any) -> None:
     """2.2.2: the part that updates itself can be paused; focus stays where it was."""
     page: Page = signed_in()
     page.goto("/")
     link = page.get_by_role("link", name="Bus 14 runs late")
     link.focus()
-    with page.expect_response("**/now/"):
+    Message.objects.filter(subject="Bus 14 runs late").update(results_changed_at=timezone.now())
+    with page.expect_response(lambda answer: "/now/" in answer.url and answer.status == 200):
         pass
     page.get_by_text("Bus 14 runs late").wait_for()
     assert page.evaluate("document.activeElement.innerText") == "Bus 14 runs late"

@@ -267,7 +267,12 @@ def test_the_whole_district_needs_its_right(world: Any) -> None:
     written = write(client, **fields(*every))
     refused = client.post(reverse("general_confirm", args=[written.uuid]))
     assert "You may not write to the whole district." in text_of(refused)
+    assert refused.context["preview"].students == 0
     assert not Message.objects.exists()
+    two = write(client, **fields(world.elementary, world.middle))
+    sent = client.post(reverse("general_confirm", args=[two.uuid]), follow=True)
+    assert "The message “Early dismissal” is confirmed." in text_of(sent)
+    Message.objects.all().delete()
     give(user, ADMINISTRATOR)
     client = client_of(type(user).objects.get(pk=user.pk))
     whole = write(client, **fields(whole_district="on"))
@@ -322,7 +327,11 @@ def test_home_shows_what_runs_to_those_who_may_see_it(
     home = client.get("/")
     assert "For the small" in text_of(home)
     assert "For the big" in text_of(home)
-    assert 'hx-get="/now/"' in home.content.decode()
+    seen = re.search(r'hx-get="(/now/\?seen=\w+)"', home.content.decode())
+    assert seen
+    assert client.get(seen[1]).status_code == 204
+    Message.objects.filter(subject="For the small").update(results_changed_at=timezone.now())
+    assert client.get(seen[1]).status_code == 200
     paused = client.get("/?live=0").content.decode()
     assert "hx-get" not in paused
     assert "Resume updates" in paused

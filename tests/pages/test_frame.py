@@ -150,7 +150,7 @@ def test_a_page_that_breaks_says_what_to_do(admin: Any, monkeypatch: Any) -> Non
     def broken(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("messenger.views.home._now", broken)
+    monkeypatch.setattr("messenger.views.home._running", broken)
     client = client_of(admin)
     client.raise_request_exception = False
     page = client.get("/")
