@@ -54,6 +54,7 @@ class CallingFloor:
         self.units: list[Unit] = []
         self.starts: list[Start] = []
         self._changed: set[int] = set()  # batches with entries in `units`
+        self._worked = False  # whether this round has written anything
         self._loads_left = 0
         self._turn = 0
 
@@ -260,6 +261,7 @@ class CallingFloor:
     def _write_units(self, attempts: Sequence[NewAttempt] = ()) -> None:
         units, self.units = self.units, []
         self._changed.clear()
+        self._worked = self._worked or bool(attempts or units)
         write(attempts, units)
 
     def _settle(

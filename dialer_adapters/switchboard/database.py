@@ -49,8 +49,8 @@ def read_json(value: Any) -> Any:
 def copy_rows(model: type[Model], columns: Sequence[str], lines: Iterable[str]) -> None:
     """COPY lines made by `copy_line` into the model's table."""
     names = ", ".join(columns)
-    with connection().cursor() as cursor:
-        sql = f"COPY {model._meta.db_table} ({names}) FROM STDIN"
+    sql = f"COPY {model._meta.db_table} ({names}) FROM STDIN"
+    with connection().cursor() as cursor, connection().wrap_database_errors:
         cursor.copy_expert(sql, io.StringIO("".join(lines)))
 
 

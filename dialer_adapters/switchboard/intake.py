@@ -164,6 +164,7 @@ class Intake:
         repeated = self._repeat_batch(stored, mark, chains)
         if repeated is not None:
             return repeated
+        self._check_takes_chains(stored)
         self._check_chains(caller, chains, stored.script)
         refs = chains.refs
         _check_refs_differ(refs)

@@ -175,8 +175,7 @@ def add_up(job_ref: str | None = None) -> Totals:
     )[0]
     attempts, under_way, no_response = query(
         "SELECT count(*), count(*) FILTER (WHERE e.entry_id IS NULL),"
-        " count(*) FILTER (WHERE e.status_code = -5 AND e.sip_code IS NULL AND e.answered_by IS"
-        " NULL AND e.connected_at IS NULL AND e.call_error IS NULL)"
+        " count(*) FILTER (WHERE e.status_code = -5)"
         " FROM switchboard_attempt a JOIN switchboard_job j ON j.id = a.job_id"
         " LEFT JOIN switchboard_entry e ON e.account_id = j.account_id"
         f" AND e.entry_id = a.attempt_id || ':1' WHERE {_OF_JOB}",

@@ -40,6 +40,7 @@ class Rounds(CallingFloor):
         """One round at `now`, which begins with the jobs in `news`. Returns when the next one is
         due: `now` when work is left, None when nothing is under way. The caller holds the gate."""
         self._loads_left = BATCHES_A_ROUND
+        self._worked = False
         for job_pk in news:
             self._take_news(job_pk, now)
         for result in self.lines.collect(now):
@@ -47,21 +48,20 @@ class Rounds(CallingFloor):
         for job in list(self.jobs.values()):
             self._look_after(job, now)
         self._choose(now)
-        if self._commit(now) or self._loads_left <= 0:
+        self._commit(now)
+        if self._worked or self._loads_left <= 0:
             return now
         moments = [self.lines.next_at()]
         moments += [now if job.sweeps else job.wake_at(now) for job in self.jobs.values()]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _commit(self, now: float) -> bool:
-        """Make this round durable, then place what it starts. Whether there was anything."""
+    def _commit(self, now: float) -> None:
+        """Make this round durable, then place what it starts."""
         starts, self.starts = self.starts, []
-        worked = bool(starts or self.units)
         self._write_units([start.attempt for start in starts])
         for start in starts:
             place = self.lines.text if start.text else self.lines.call
             place(start.placement, now)
-        return worked
 
     # ------------------------------------------------------------------------------------- news
 
