@@ -1,4 +1,4 @@
-"""The log in a browser: updates by itself, keyboard alone, no script, and axe has nothing to say."""
+"""The log in a browser: live, by keyboard alone, without script; axe has nothing to say."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -103,9 +103,10 @@ def test_paused_the_page_asks_nothing(open_page: Open, district: Any) -> None:
     message = running_message()
     page = open_page(reverse("log_detail", args=[message.uuid]))
     page.get_by_role("link", name="Pause updates").click()
+    expect(page.get_by_text("Updates are paused")).to_be_visible()
+    page.wait_for_load_state("networkidle")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    expect(page.get_by_text("Updates are paused")).to_be_visible()
     assert page.locator("#summary").get_attribute("hx-get") is None
     page.get_by_role("button", name="Refresh Status").click()
     expect(page.get_by_text("Nothing has been handed to the dialer yet.")).to_be_visible()
