@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from messenger.audience import resolve
+from messenger.audience import placing, resolve
 from messenger.audience.criteria import STAFF, Criteria
 from messenger.models import ContactReason, District, LaunchSlice, Message, Mode
 from messenger.models.delivery import ROWS_PER_SLICE
@@ -89,171 +89,120 @@ def audience_parameters(
 # ------------------------------------------------------------------------------------ expansion
 
 
-def expand(message: Message, launch_slice: LaunchSlice, today: date, now: datetime) -> int:
-    """Writes the rows of one slice: who, about whom, by which device, on which chain and step.
+def prepare(message: Message, launch_slice: LaunchSlice, today: date) -> None:
+    """Works out the rows of a slice: who, about whom, by which device, on which chain and step.
 
-    Returns the number of rows. Runs inside the transaction that locks the slice (ruling 14); a
-    second run finds the slice frozen. One statement does it all: devices are found, put in order
-    and marked as duplicates once for each person, then joined to the students and numbered over one
-    sort of plain numbers. Ids follow that sort, so that the lowest id of a number is its first row
-    (ruling 8).
+    Leaves them in the temporary table `expansion` of this connection and its transaction; locks and
+    changes nothing, so that one slice is prepared while the one before it is written. Devices are
+    found, ordered and compared once for each person, then joined to the students and numbered over
+    one sort of plain numbers. Ids follow that sort, so that the lowest id of a number is its first
+    row (ruling 8).
     """
     criteria = Criteria.from_json(message.criteria)
     parameters = query_parameters(message, criteria, today) | {
         "people": launch_slice.person_ids,
         "base": launch_slice.number * ROWS_PER_SLICE,
-        "now": now,
     }
     of_staff = launch_slice.kind == LaunchSlice.Kind.STAFF
     links = resolve.staff_links() if of_staff else resolve.links(criteria)
     with_text = Mode.TEXT in parameters["modes"]
-    first_slice = launch_slice.number == 0
-    twin, chain_and_step = "", "%(base)s + l.chain, CASE WHEN l.kind IS NOT NULL THEN l.step END"
-    if with_text and not first_slice:
-        twin = _EARLIER_TEXT
-        chain_and_step = """coalesce(twin.chain, %(base)s + l.chain),
-                    coalesce(twin.step, CASE WHEN l.kind IS NOT NULL THEN l.step END)"""
     with connection.cursor() as cursor:
         # Sorts and hashes of a slice fit into 64 MB and would spill at the default 4. Nested loops:
-        # see `resolve.devices`.
-        cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off")
+        # see `resolve.devices`. Compiling the statement (jit) would take longer than running it.
+        cursor.execute(
+            """SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_nestloop = off;
+            DROP TABLE IF EXISTS expansion"""
+        )
         cursor.execute(
             f"""
+            CREATE TEMPORARY TABLE expansion ON COMMIT DROP AS
             WITH students AS MATERIALIZED ({resolve.students_of_slice(criteria)}),
             links AS MATERIALIZED ({links}),
-            {_placed_devices(with_text)},
-            lines AS ({_numbered_lines(with_text)}),
-            written AS (
-                INSERT INTO messenger_delivery
-                    (message_id, id, recipient_id, student_id, school_id, contact_point_id, chain,
-                     step, code, tries, duplicate, confirmed, private, role, mode, device, address,
-                     extension, state, outcome, reason, result_at)
-                SELECT %(message)s, %(base)s + l.line, l.recipient_id, l.student_id, l.school_id,
-                    l.point, {chain_and_step},
-                    CASE l.verdict WHEN 'invalid_number' THEN -2 WHEN 'do_not_contact' THEN -3 END,
-                    0, l.repeated OR {"false" if first_slice else _EARLIER_ROW}, false, l.private,
-                    l.role, l.mode, l.device, l.value, l.extension,
-                    CASE WHEN l.verdict = '' THEN 'pending' ELSE 'done' END,
-                    CASE l.verdict WHEN '' THEN '' WHEN 'opted_out' THEN 'opted_out'
-                        WHEN 'extension' THEN 'not_eligible' WHEN 'no_device' THEN 'no_device'
-                        ELSE 'failed' END,
-                    l.verdict,
-                    CASE WHEN l.verdict NOT IN ('', 'no_device') THEN %(now)s END
-                FROM lines l {twin}
-                RETURNING 1
-            )
-            SELECT (SELECT count(*) FROM written), ({_STRANGERS})""",
+            {placing.placed_devices(with_text)},
+            lines AS ({placing.numbered_lines(with_text)})
+            SELECT %(base)s + line AS id, recipient_id, student_id, school_id, point,
+                %(base)s + chain AS chain, CASE WHEN kind IS NOT NULL THEN step END AS step,
+                repeated, private, role, mode, device, value, extension, verdict
+            FROM lines""",
             parameters,
         )
-        written, strangers = cursor.fetchone()
+        _refuse_strangers(cursor)
         cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
-    if strangers:
-        raise LedgerError(f"{strangers} rows name a person or school that does not exist")
+
+
+def write_prepared(message: Message, launch_slice: LaunchSlice, now: datetime) -> int:
+    """Inserts what `prepare` left. Returns the number of rows.
+
+    Runs inside the transaction that locks the slice (ruling 14). Every earlier slice must have been
+    written: a number that one of them has is no first row here (B5-09), and a text to it goes out
+    once.
+    """
+    first_slice = launch_slice.number == 0
+    with_text = message.modes.filter(mode=Mode.TEXT).exists()
+    twin, chain_and_step = "", "e.chain, e.step"
+    if with_text and not first_slice:
+        twin = _EARLIER_TEXT
+        chain_and_step = "coalesce(twin.chain, e.chain), coalesce(twin.step, e.step)"
+    with connection.cursor() as cursor:
+        # The table was filled in the order of its ids and is read as it lies.
+        cursor.execute(
+            f"""
+            INSERT INTO messenger_delivery
+                (message_id, id, recipient_id, student_id, school_id, contact_point_id, chain, step,
+                 code, tries, duplicate, confirmed, private, role, mode, device, address, extension,
+                 state, outcome, reason, result_at)
+            SELECT %(message)s, e.id, e.recipient_id, e.student_id, e.school_id, e.point,
+                {chain_and_step},
+                CASE e.verdict WHEN 'invalid_number' THEN -2 WHEN 'do_not_contact' THEN -3 END,
+                0, e.repeated OR {"false" if first_slice else _EARLIER_ROW}, false, e.private,
+                e.role, e.mode, e.device, e.value, e.extension,
+                CASE WHEN e.verdict = '' THEN 'pending' ELSE 'done' END,
+                CASE e.verdict WHEN '' THEN '' WHEN 'opted_out' THEN 'opted_out'
+                    WHEN 'extension' THEN 'not_eligible' WHEN 'no_device' THEN 'no_device'
+                    ELSE 'failed' END,
+                e.verdict, CASE WHEN e.verdict NOT IN ('', 'no_device') THEN %(now)s END
+            FROM expansion e {twin}""",
+            {"message": message.pk, "now": now},
+        )
+        written = int(cursor.rowcount)
     if written >= ROWS_PER_SLICE:
         raise LedgerError(f"slice {launch_slice.number} has {written} rows: ids would overlap")
-    return int(written)
+    return written
 
 
-def _placed_devices(with_text: bool) -> str:
-    """CTEs ending in `placed`: every device of every recipient, with the key of its chain (kind,
-    owner, words, and `about` when it does not follow from the row), its step in it, and whether it
-    is the first of its number in the slice (with `first_student`, B5-09).
+def _refuse_strangers(cursor: CursorWrapper) -> None:
+    """The hot tables have no checked foreign keys (they cost 23 s instead of 3 for a million rows);
+    this is the one check instead: every recipient, student and school of the slice exists."""
+    cursor.execute(
+        """
+        WITH named AS MATERIALIZED (
+            SELECT recipient_id AS id FROM expansion
+            UNION SELECT student_id FROM expansion WHERE student_id IS NOT NULL
+        )
+        SELECT (SELECT count(*) FROM named n LEFT JOIN messenger_person p
+                ON p.id = n.id AND p.id = ANY(ARRAY(SELECT id FROM named)) WHERE p.id IS NULL)
+            + (SELECT count(*) FROM (SELECT DISTINCT school_id FROM expansion) e
+                LEFT JOIN messenger_school c ON c.id = e.school_id
+                WHERE e.school_id IS NOT NULL AND c.id IS NULL)"""
+    )
+    if strangers := cursor.fetchone()[0]:
+        raise LedgerError(f"{strangers} people or schools of the slice do not exist")
 
-    A household phone is a chain of its own for each student (A3-04, kind 0); a person's phones and
-    texts about a student are one chain (kind 1); a text that stands for several recipients is a
-    chain of its own (kind 2), and its twins carry the key of the first student, so that it goes out
-    once (ruling 9). Who has no device gets one row that says so.
-    """
-    kind = "WHEN d.household_id IS NOT NULL AND d.mode = 'voice' THEN 0 ELSE 1 END"
-    words, about, shared, join = "", "NULL::bigint AS about,", "", ""
-    key, place = "kind, owner", "rank, point"
-    if with_text:
-        shared = """,
-        shared AS (
-            SELECT value, min(first_student) AS about,
-                count(DISTINCT recipient_id) > 1 AS by_several
-            FROM devices WHERE mode = 'text' AND verdict = '' GROUP BY value
-        )"""
-        join = "LEFT JOIN shared s ON d.mode = 'text' AND d.verdict = '' AND s.value = d.value"
-        kind = "WHEN s.by_several THEN 2 " + kind
-        words = "CASE WHEN s.by_several THEN d.value ELSE '' END AS words,"
-        about = "s.about,"
-        key = "kind, owner, words"
-        # Texts come after calls; on a shared text's chain all rows are one step.
-        place = """mode_rank, CASE WHEN kind = 2 THEN 0 ELSE rank END,
-                        CASE WHEN kind = 2 THEN 0 ELSE point END"""
-    return f"""{resolve.devices()}{shared},
-            keyed AS (
-                SELECT d.*, {words} {about}
-                    CASE WHEN d.verdict <> '' OR d.mode NOT IN ('voice', 'text') THEN NULL
-                        {kind} AS kind,
-                    CASE WHEN d.household_id IS NOT NULL AND d.mode = 'voice' THEN d.household_id
-                        {"WHEN s.by_several THEN 0" if with_text else ""}
-                        ELSE d.recipient_id END AS owner,
-                    CASE d.mode WHEN 'voice' THEN 0 ELSE 1 END AS mode_rank
-                FROM devices d {join}
-            ), firsts AS (
-                -- One number is seldom on two devices: the sort that `devices` ends with is
-                -- finished inside each number, not done again.
-                SELECT *, row_number() OVER (PARTITION BY hash, value, mode ORDER BY kind IS NULL,
-                    coalesce(about, first_student), {key}, {place}, recipient_id,
-                    first_student) = 1 AS first
-                FROM keyed
-            ), placed AS (
-                SELECT *, dense_rank() OVER (PARTITION BY {key} ORDER BY {place}) AS step
-                FROM firsts
-            )"""
-
-
-def _numbered_lines(with_text: bool) -> str:
-    """Rows of the slice in dialing order, with `line` (from 1), `chain` (from 1, empty for what is
-    not handed over) and `repeated`. Those without a chain come last, so that chains have no gaps.
-    """
-    key = f"kind IS NULL, about, kind, owner{', words' if with_text else ''}"
-    return f"""
-        SELECT *, row_number() OVER (ORDER BY {key}, step, recipient_id, student_id) AS line,
-            CASE WHEN kind IS NOT NULL THEN dense_rank() OVER (ORDER BY {key}) END AS chain
-        FROM (
-            SELECT p.student_id, p.school_id, p.recipient_id, p.role, d.point, d.kind, d.owner,
-                {"d.words," if with_text else ""} coalesce(d.about, p.student_id) AS about,
-                d.step, coalesce(d.mode, 'none') AS mode, coalesce(d.device, 'none') AS device,
-                coalesce(d.value, '') AS value, coalesce(d.extension, '') AS extension,
-                coalesce(d.private, false) AS private, coalesce(d.verdict, 'no_device') AS verdict,
-                NOT (d.first AND p.student_id IS NOT DISTINCT FROM d.first_student) IS TRUE
-                    AND d.mode IS NOT NULL AS repeated
-            FROM links p
-            JOIN recipients r
-                ON r.recipient_id = p.recipient_id AND r.contact = (p.role = 'contact')
-            LEFT JOIN placed d ON d.recipient_id = r.recipient_id AND d.contact = r.contact
-        ) every
-        ORDER BY {key}, step, recipient_id, student_id"""
-
-
-# The hot tables have no checked foreign keys (they cost 23 s instead of 3 for a million rows); this
-# is the one check instead: every student and school of the slice exists. (Recipients are joined
-# with the people, so that they do.)
-_STRANGERS = """
-    (SELECT count(*) FROM students s LEFT JOIN messenger_person p
-        ON p.id = s.student_id AND p.id = ANY(ARRAY(SELECT student_id FROM students))
-        WHERE p.id IS NULL)
-    + (SELECT count(*) FROM (SELECT DISTINCT school_id FROM links) s
-        LEFT JOIN messenger_school c ON c.id = s.school_id
-        WHERE s.school_id IS NOT NULL AND c.id IS NULL)"""
 
 # Whether a row repeats a (mode, number) of an earlier slice (B5-09). Families are whole in a slice,
 # so it finds little. Written as a scalar look-up in the unique index on purpose: an EXISTS is made
 # into a hash of all rows that the message has so far, which every slice would build again. Slices
 # are expanded in order, so that what is there already is earlier.
-_EARLIER_ROW = """(l.mode <> 'none' AND (SELECT true FROM messenger_delivery d
-        WHERE d.message_id = %(message)s AND d.mode = l.mode AND d.address = l.value LIMIT 1)
+_EARLIER_ROW = """(e.mode <> 'none' AND (SELECT true FROM messenger_delivery d
+        WHERE d.message_id = %(message)s AND d.mode = e.mode AND d.address = e.value LIMIT 1)
     IS NOT NULL)"""
 
 # A text to a number that an earlier slice texts already hangs on that step: it goes out once. Its
 # result may be there before this row is; `settle` gives the row what its step got.
 _EARLIER_TEXT = """LEFT JOIN LATERAL (
         SELECT d.chain, d.step FROM messenger_delivery d
-        WHERE d.message_id = %(message)s AND d.mode = 'text' AND l.mode = 'text'
-            AND l.verdict = '' AND d.address = l.value AND d.extension = l.extension
+        WHERE d.message_id = %(message)s AND d.mode = 'text' AND e.mode = 'text'
+            AND e.verdict = '' AND d.address = e.value AND d.extension = e.extension
             AND d.chain IS NOT NULL
         ORDER BY d.id LIMIT 1) twin ON true"""
 

@@ -5,7 +5,7 @@ waits for the outside. What happens to a recipient is the ledger's business, how
 house a channel's; both are called from here, none of their rules is written here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -178,14 +178,26 @@ def today(now: datetime) -> date:
     return now.astimezone(District.current().zone).date()
 
 
-def expand_next(message_id: int) -> bool:
+def expand_next(
+    message_id: int, ahead: int | None = None, await_turn: Callable[[], bool] = lambda: True
+) -> bool:
     """Expands the next planned slice of a message: rows, chains and frozen batches in one
-    transaction (ruling 14). False when nothing is planned any more.
+    transaction (ruling 14). False when nothing is planned any more, or the turn did not come.
 
     Takes the message FOR SHARE, so that a cancel (which takes it FOR UPDATE) waits for the slice
     or the slice sees the cancel. A second worker waits for the slice and finds it frozen.
+
+    With `ahead`, the rows of that slice are worked out first, and nothing is locked or written
+    before `await_turn` returns True: the slice before it may be on its way to the tables meanwhile.
     """
     with transaction.atomic():
+        prepared: LaunchSlice | None = None
+        if ahead is not None:
+            prepared = LaunchSlice.objects.get(message_id=message_id, number=ahead)
+            message = Message.objects.get(pk=message_id)
+            ledger.prepare(message, prepared, today(timezone.now()))
+            if not await_turn():
+                return False
         message = shared(message_id)
         launch_slice = (
             LaunchSlice.objects.select_for_update()
@@ -201,8 +213,10 @@ def expand_next(message_id: int) -> bool:
             ).update(state=LaunchSlice.State.CANCELED)
             return False
         now = timezone.now()
+        if launch_slice != prepared:  # another one than expected: a worker failed or was faster
+            ledger.prepare(message, launch_slice, today(now))
         modes = list(message.modes.values_list("mode", flat=True))
-        launch_slice.deliveries = ledger.expand(message, launch_slice, today(now), now)
+        launch_slice.deliveries = ledger.write_prepared(message, launch_slice, now)
         launch_slice.chains = sum(
             channel.plan(message, launch_slice) for channel in channels_for(modes)
         )

@@ -4,14 +4,13 @@ Each may run twice at once and may be lost; the ticks find what a lost ring miss
 """
 
 import logging
-import time
 
 from celery import shared_task
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from messenger import doorbell, lifecycle
+from messenger import doorbell, expansion, lifecycle
 from messenger.channels.registry import channels_for
 from messenger.models import LaunchSlice, Message
 from messenger.one_at_a_time import only_one
@@ -37,7 +36,6 @@ def expand_message(message_id: int) -> None:
 
 
 def _expand(message_id: int) -> None:
-    until = time.monotonic() + EXPAND_SECONDS
     message = Message.objects.get(pk=message_id)
     modes = list(message.modes.values_list("mode", flat=True))
     first = not LaunchSlice.objects.filter(
@@ -46,10 +44,8 @@ def _expand(message_id: int) -> None:
     if first:
         for channel in channels_for(modes):
             channel.prepare(message)
-    while lifecycle.expand_next(message_id):
-        if time.monotonic() > until:
-            doorbell.expand(message_id, urgent=message.emergency)
-            return
+    if expansion.expand(message_id, EXPAND_SECONDS):
+        doorbell.expand(message_id, urgent=message.emergency)
 
 
 @shared_task

@@ -191,11 +191,11 @@ def devices() -> str:
             -- comparing them slow.
             SELECT DISTINCT ON (hash, value, mode, extension, recipient_id, contact) m.*,
                 CASE WHEN NOT m.valid THEN 'invalid_number'
-                    WHEN EXISTS (SELECT 1 FROM messenger_donotcontact x
-                        WHERE x.value = m.value AND x.mode = m.mode) THEN 'do_not_contact'
+                    WHEN (m.value, m.mode) IN (SELECT value, mode FROM messenger_donotcontact)
+                        THEN 'do_not_contact'
                     WHEN m.mode = 'text' AND m.extension <> '' THEN 'extension'
-                    WHEN m.mode = 'text' AND EXISTS (SELECT 1 FROM messenger_textconsent t
-                        WHERE t.number = m.value AND t.state = 'opted_out') THEN 'opted_out'
+                    WHEN m.mode = 'text' AND m.value IN (SELECT number FROM messenger_textconsent
+                        WHERE state = 'opted_out') THEN 'opted_out'
                     ELSE '' END AS verdict
             FROM (
                 SELECT p.*, f.mode, hashtext(p.value) AS hash
