@@ -47,6 +47,9 @@ def apply_changes(district: District) -> None:
         _apply_classes()
         if _families_may_differ():
             recompute_families()
+        if _contacts_may_differ():
+            # Frozen calls are checked again at hand-over (ruling 5).
+            run("UPDATE messenger_district SET contacts_changed_at = now()")
 
 
 def _add(table: str, name: str, columns: Columns) -> None:
@@ -206,7 +209,17 @@ def _apply_classes() -> None:
 
 
 def _families_may_differ() -> bool:
-    changed = ("link_change", "link_gone", "person_change", "person_gone")
+    return _some_row("link_change", "link_gone", "person_change", "person_gone")
+
+
+def _contacts_may_differ() -> bool:
+    return _some_row(
+        *("link_gone", "person_gone", "member_gone", "house_point_gone", "point_gone"),
+        *("enrollment_gone", "staff_gone", "house_point_change", "point_change"),
+    )
+
+
+def _some_row(*changed: str) -> bool:
     some = " OR ".join(f"EXISTS (SELECT FROM roster_{table})" for table in changed)
     return bool(value(f"SELECT {some}"))
 

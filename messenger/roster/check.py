@@ -148,7 +148,9 @@ def _rules_of(name: str, roster: Roster) -> list[Rule]:
         rules.append(Rule("status", "missing_status", "t.status IS NULL"))
     for column in plan.dates:
         field = f"t.{snake(column)}"
-        rules.append(Rule(column, "bad_date", f"{field} NOT IN (SELECT raw FROM roster_date)"))
+        # NULL NOT IN an empty list is true.
+        unread = f"{field} IS NOT NULL AND {field} NOT IN (SELECT raw FROM roster_date)"
+        rules.append(Rule(column, "bad_date", unread))
         american = f"{field} IN (SELECT raw FROM roster_date WHERE NOT iso)"
         rules.append(Rule(column, "american_date", american))
     if plan.dates:

@@ -61,8 +61,12 @@ class Rows:
         first = self._first_line()
         fields = next(csv.reader([_decode(first)[0]], skipinitialspace=True), [])
         self.header = [name.strip() for name in fields]
-        while self.header and not self.header[-1]:  # a spreadsheet's empty columns at the end
+        # A spreadsheet's empty columns at the end; the rows have as many. More would hide a comma
+        # too many in a name.
+        self._surplus = 0
+        while self.header and not self.header[-1]:
             self.header.pop()
+            self._surplus += 1
 
     def forget(self, column: str) -> None:
         """Leave a column's values out (they become blank), wherever the header has it."""
@@ -179,8 +183,9 @@ class Rows:
                 return place
             values, place = joined, after
             self._report("line_break", text)
-        while len(values) > len(self.header) and not values[-1]:
-            values.pop()  # a spreadsheet's empty columns at the end
+        surplus = self._surplus
+        if surplus and len(values) == len(self.header) + surplus and not any(values[-surplus:]):
+            del values[-surplus:]
         if len(values) != len(self.header):
             self._report("wrong_width", text)
             return place
@@ -199,7 +204,7 @@ class Rows:
             text += " " + _decode(lines[more])[0]
             values = _parse(text)
             if values is not None:
-                fits = len(values) == len(self.header)
+                fits = len(values) - len(self.header) in (0, self._surplus)
                 return (more + 1, values) if fits else (place, [])
         if place + MOST_LINES_A_ROW > len(lines) and not self._ended:
             return None, []
