@@ -52,6 +52,7 @@ class SwitchboardProcess:
         emergency_lines: int = 50,
         seed: int = 1,
         control: bool = True,
+        claim_seconds: float = 30.0,
         username: str = "district",
         password: str = "a word between us",
     ) -> None:
@@ -62,6 +63,7 @@ class SwitchboardProcess:
         self._lines: list[str] = []
         self._options = [f"--speed={speed}", f"--lines={lines}", f"--seed={seed}"]
         self._options += [f"--emergency-lines={emergency_lines}"]
+        self._options += [f"--claim-seconds={claim_seconds}"]
         self._options += ["--control"] if control else []
 
     @property

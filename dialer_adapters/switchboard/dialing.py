@@ -42,10 +42,15 @@ class Dialer(Rounds):
     """Drives open jobs over lines. `step` is one round; `run` repeats it until `stop`."""
 
     def __init__(
-        self, lines: Lines, pools: LinePools, clock: Callable[[], float] = time.time
+        self,
+        lines: Lines,
+        pools: LinePools,
+        clock: Callable[[], float] = time.time,
+        claim_seconds: float = CLAIM_SECONDS,
     ) -> None:
         super().__init__(lines, pools)
         self.clock = clock
+        self.claim_seconds = claim_seconds
         self.gate = threading.RLock()
         self.ready = threading.Event()
         """Set once the database is claimed and what is stored is known."""
@@ -132,7 +137,7 @@ class Dialer(Rounds):
     def claim_database(self) -> None:
         """Make sure that this is the only switchboard on the database, as long as the connection
         lives. A predecessor that was killed lets go within moments. Raises DatabaseTaken."""
-        deadline = time.monotonic() + CLAIM_SECONDS
+        deadline = time.monotonic() + self.claim_seconds
         while not query("SELECT pg_try_advisory_lock(%s)", [CLAIM])[0][0]:
             if time.monotonic() > deadline or self._stopping.wait(0.1):
                 raise DatabaseTaken("another switchboard runs on this database")

@@ -20,7 +20,7 @@ from waitress.server import create_server
 from dialer_adapters.switchboard.accounts import found_exchange
 from dialer_adapters.switchboard.control import Control
 from dialer_adapters.switchboard.database import connection
-from dialer_adapters.switchboard.dialing import Dialer
+from dialer_adapters.switchboard.dialing import CLAIM_SECONDS, Dialer
 from dialer_adapters.switchboard.endpoint import Endpoint
 from dialer_adapters.switchboard.envelope import MAX_BYTES
 from dialer_adapters.switchboard.lines.simulated import SimulatedLines
@@ -35,7 +35,8 @@ START_SECONDS = 60.0
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to run: where to listen (port 0 is any free one), how fast the town lives, how many lines
-    there are, and whether tests may switch trouble on."""
+    there are, whether tests may switch trouble on, and how long to wait for a database that another
+    switchboard holds."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -44,6 +45,7 @@ class Options:
     lines: int = 200
     emergency_lines: int = 50
     control: bool = False
+    claim_seconds: float = CLAIM_SECONDS
 
 
 class DialingFailed(Exception):
@@ -58,6 +60,7 @@ def serve(options: Options, announce: Callable[[str], None]) -> None:
     dialer = Dialer(
         SimulatedLines(options.seed, options.speed),
         LinePools(options.lines, options.emergency_lines),
+        claim_seconds=options.claim_seconds,
     )
     endpoint = Endpoint(dialer, Control(dialer) if options.control else None)
     server = create_server(

@@ -162,3 +162,17 @@ def test_a_new_epoch_closes_older_jobs_and_old_cursors(desk: Desk) -> None:
     assert desk.submit(chain("c1", number(110)), job_ref=str(uuid.uuid4()))["State"] == "READY"
     desk.run()
     assert desk.ending() == ("FINISHED", "COMPLETED", None)
+
+
+def test_a_job_can_be_forgotten(desk: Desk) -> None:
+    desk.submit(chain("c1", number(140)), TotalChains=None, StartPolicy="IMMEDIATE")
+    desk.play()
+    Control(desk.dialer).apply({"forget": desk.job_ref})
+    assert desk.add(1, chain("c2", number(110))).fault == ("NotFoundFault", "JOB")
+    assert desk.status()["State"] == "UNKNOWN"
+    desk.run()
+    assert Entry.objects.count() == 0
+    assert desk.dialer.pools.free(emergency=False) == 50
+    assert desk.submit(chain("c1", number(110)), job_ref=desk.job_ref)["Replayed"] == "false"
+    desk.run()
+    assert desk.results() == [("c1-1", "1", "5")]

@@ -139,10 +139,10 @@ def test_the_wsdl_carries_the_address_it_was_fetched_from(desk: Desk) -> None:
     ("method", "query", "status"),
     [("GET", "", "404 Not Found"), ("PUT", "", "405 Method Not Allowed")],
 )
-def test_other_requests_get_a_plain_refusal(
+def test_other_requests_get_a_plain_refusal_and_control_is_off_by_default(
     desk: Desk, method: str, query: str, status: str
 ) -> None:
     said: list[str] = []
-    environ = {"REQUEST_METHOD": method, "PATH_INFO": "/soap", "QUERY_STRING": query}
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": "/control", "QUERY_STRING": query}
     desk.endpoint(environ, lambda status, headers: said.append(status))
     assert said == [status]

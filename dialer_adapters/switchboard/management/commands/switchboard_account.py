@@ -12,6 +12,7 @@ from dialer_adapters.switchboard.accounts import save_account
 
 class Command(BaseCommand):
     help = "Create an account of the switchboard, or change it; running it again changes nothing."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--username", required=True)

@@ -1,0 +1,310 @@
+"""The real process over HTTP: any SOAP client can use it, and kill -9 loses and doubles nothing."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+import uuid
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+import suds.client
+import suds.transport.http
+import zeep
+import zeep.exceptions
+from lxml import etree
+
+from dialer_adapters.shoutpoint.wsdl import message_schema
+from dialer_adapters.switchboard import ledger
+from dialer_adapters.switchboard.models import Attempt, Batch, Entry, Job
+from tests.switchboard.desk import chain, element, envelope, job_values, number
+from tests.switchboard_process import SwitchboardProcess
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "switchboard"])
+
+DEADLINE = 60.0
+
+
+def wait_for(condition: Callable[[], bool], switchboard: SwitchboardProcess) -> None:
+    """Ask until it is true; the other process needs its time."""
+    deadline = time.monotonic() + DEADLINE
+    asking = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, switchboard.output
+        asking.wait(0.05)
+
+
+class Wire:
+    """One connection that is kept alive, as raw HTTP."""
+
+    def __init__(self, switchboard: SwitchboardProcess) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", switchboard.port, timeout=30)
+        pair = f"{switchboard.username}:{switchboard.password}".encode()
+        self.headers = {
+            "Content-Type": "text/xml; charset=utf-8",
+            "SOAPAction": '""',
+            "Authorization": f"Basic {b64encode(pair).decode()}",
+        }
+
+    def post(self, body: bytes) -> tuple[int, bytes]:
+        self.connection.request("POST", "/soap", body, self.headers)
+        answer = self.connection.getresponse()
+        return answer.status, answer.read()
+
+    def call(self, operation: str, *chains: str, **elements: Any) -> etree._Element:
+        """The content of a good answer."""
+        parts = [element(name, value) for name, value in elements.items()]
+        status, body = self.post(envelope(operation, [*parts, *chains]))
+        assert status == 200, body
+        content = etree.fromstring(body)[0][0]
+        message_schema().assertValid(content)
+        return content
+
+    def submit(self, job_ref: str, *chains: str, **changes: Any) -> etree._Element:
+        changes.setdefault("TotalChains", len(chains))
+        return self.call("SubmitJob", *chains, Job=job_values(job_ref, **changes))
+
+
+def is_final(job_ref: str) -> bool:
+    return Job.objects.filter(job_ref=job_ref, final_seq__isnull=False).exists()
+
+
+# -------------------------------------------------------------------------------------- clients
+
+
+def test_zeep_speaks_it_from_the_wsdl_alone(switchboard: SwitchboardProcess) -> None:
+    session = requests.Session()
+    session.auth = (switchboard.username, switchboard.password)
+    transport = zeep.Transport(session=session)
+    service = zeep.Client(f"{switchboard.url}?wsdl", transport=transport).service
+    verified = service.VerifyCustomer(ExternalID="district-1", Name="District")
+    assert verified.AccountStatus == "ACTIVE"
+    school = service.GetCustomerID(Kind="SCHOOL", ExternalID="school-1", Name="School")
+    assert school.Created
+    now = datetime.now(UTC)
+    job_ref = str(uuid.uuid4())
+    job = {
+        "JobRef": job_ref,
+        "CustomerID": school.CustomerID,
+        "Priority": "NORMAL",
+        "MessageType": "GENERAL",
+        "WindowStart": now,
+        "WindowEnd": now + timedelta(hours=1),
+        "Redial": {
+            "MaxAttemptsPerNumber": 1,
+            "MinutesBetween": 15,
+            "RedialMachine": False,
+            "UnknownOutcome": "STOP",
+        },
+        "StopOn": ["CONFIRM"],
+        "MachineAction": "LEAVE_MESSAGE",
+        "DetectMachine": True,
+        "SuppressDuplicates": False,
+        "ScrubWireless": False,
+        "Script": {"Live": [{"Say": "Hello"}]},
+        "StartPolicy": "WHEN_SEALED",
+    }
+    step = {"StepRef": "s1", "Channel": "VOICE", "PhoneNumber": number(100)}
+    accepted = service.SubmitJob(Job=job, Chain=[{"ChainRef": "c1", "Step": [step]}])
+    assert (accepted.ChainsAccepted, accepted.Sealed) == (1, False)
+    sealed = service.AddChains(JobRef=job_ref, BatchNumber=1, TotalChains=1)
+    assert sealed.JobID == accepted.JobID
+
+    def finished() -> bool:
+        state: str = service.GetJobStatus(JobRef=[job_ref]).Job[0].State
+        return state == "FINISHED"
+
+    wait_for(finished, switchboard)
+    page = service.GetCallLog(AfterSeq=0)
+    assert [entry.EntryType for entry in page.Entry] == [
+        "ATTEMPT_RESULT",
+        "CHAIN_RESULT",
+        "JOB_RESULT",
+    ]
+    assert page.Entry[0].Confirmed
+    with pytest.raises(zeep.exceptions.Fault) as refused:
+        service.AddChains(JobRef="nobody", BatchNumber=1)
+    assert refused.value.detail[0].tag.endswith("NotFoundFault")
+
+
+def test_suds_speaks_it_too_and_connections_are_kept_alive(switchboard: SwitchboardProcess) -> None:
+    transport = suds.transport.http.HttpAuthenticated(
+        username=switchboard.username, password=switchboard.password
+    )
+    client = suds.client.Client(f"{switchboard.url}?wsdl", transport=transport, cache=None)
+    verified = client.service.VerifyCustomer("district-1", "District")
+    again = client.service.GetCustomerID("DISTRICT", "district-1", "District")
+    assert str(verified.CustomerID) == str(again.CustomerID)
+    page = client.service.GetCallLog(AfterSeq=0)
+    assert str(page.Epoch) == str(verified.Epoch)
+    wire = Wire(switchboard)
+    wire.call("GetJobStatus", JobRef="nobody")
+    socket = wire.connection.sock
+    for _ in range(5):
+        wire.call("GetJobStatus", JobRef="nobody")
+    assert wire.connection.sock is socket
+
+
+# ----------------------------------------------------------------------------------- concurrency
+
+
+def test_the_same_submit_many_times_at_once_makes_one_job(switchboard: SwitchboardProcess) -> None:
+    job_ref = str(uuid.uuid4())
+    values = job_values(job_ref, TotalChains=300)
+    chains = [chain(f"c{place}", number(110)) for place in range(300)]
+    body = envelope("SubmitJob", [element("Job", values), *chains])
+    answers: list[tuple[int, bytes]] = []
+    together = threading.Barrier(8)
+
+    def send() -> None:
+        wire = Wire(switchboard)
+        together.wait()
+        answers.append(wire.post(body))
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {status for status, _ in answers} == {200}
+    replayed = Counter(b"<Replayed>true</Replayed>" in answer for _, answer in answers)
+    assert replayed == {True: 7, False: 1}
+    assert (Job.objects.count(), Batch.objects.count()) == (1, 1)
+    wait_for(lambda: is_final(job_ref), switchboard)
+    assert Attempt.objects.count() == 300
+
+
+def test_batches_that_come_at_once_are_all_stored(switchboard: SwitchboardProcess) -> None:
+    job_ref = str(uuid.uuid4())
+    Wire(switchboard).submit(job_ref, TotalChains=400, WindowStart=datetime.now(UTC))
+    numbers = iter(range(1, 41))
+    lock = threading.Lock()
+
+    def send() -> None:
+        wire = Wire(switchboard)
+        while True:
+            with lock:
+                batch = next(numbers, None)
+            if batch is None:
+                return
+            chains = [chain(f"b{batch}-{place}", number(110)) for place in range(10)]
+            wire.call("AddChains", *chains, JobRef=job_ref, BatchNumber=batch)
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_for(lambda: is_final(job_ref), switchboard)
+    totals = ledger.add_up(job_ref)
+    assert (totals.chains, totals.attempts, totals.lost, totals.doubled) == (400, 400, 0, 0)
+
+
+# ------------------------------------------------------------------------------------- kill -9
+
+
+def test_kill_9_again_and_again_loses_and_doubles_nothing(transactional_db: None) -> None:
+    """What was answered is stored, what was stored is dialed to its end, nothing twice."""
+    job_ref = str(uuid.uuid4())
+    policy = {"MaxAttemptsPerNumber": 2, "MinutesBetween": 1, "UnknownOutcome": "STOP"}
+    redial = {"Redial": {**policy, "RedialCode": None, "RedialMachine": False}}
+    plain = {"StartPolicy": "IMMEDIATE", "TotalChains": None}
+    town = [number(100 + place % 90, 200 + place % 700) for place in range(300)]
+    with SwitchboardProcess(speed=60, lines=100) as switchboard:
+        Wire(switchboard).submit(job_ref, **plain, **redial)
+        for batch in range(1, 4):
+            add_and_kill(switchboard, job_ref, batch, town)
+        Wire(switchboard).call("AddChains", JobRef=job_ref, BatchNumber=4, TotalChains=300)
+        wait_for(lambda: is_final(job_ref), switchboard)
+    totals = ledger.add_up(job_ref)
+    assert (totals.chains, totals.steps) == (300, 900)
+    assert (totals.lost, totals.doubled, totals.under_way) == (0, 0, 0)
+    assert ledger.find_excess(job_ref) == []
+    assert 0 < totals.no_response < totals.attempts
+    seqs = list(Entry.objects.order_by("seq").values_list("seq", flat=True))
+    assert seqs == list(range(1, len(seqs) + 1))
+    dialed = ledger.list_attempts(town[0], job_ref)
+    assert dialed
+    assert {attempt.phone_number for attempt in dialed} == {town[0]}
+
+
+def add_and_kill(
+    switchboard: SwitchboardProcess, job_ref: str, batch: int, town: list[str]
+) -> None:
+    """Hand 100 chains over, kill the switchboard while it calls them, and hand them over again."""
+    chains = [
+        chain(f"c{place}", town[place], town[-place], "T" + town[place])
+        for place in range((batch - 1) * 100, batch * 100)
+    ]
+    before = Attempt.objects.count()
+    Wire(switchboard).call("AddChains", *chains, JobRef=job_ref, BatchNumber=batch)
+    wait_for(lambda: Attempt.objects.count() > before + 20, switchboard)
+    switchboard.kill()
+    assert Batch.objects.filter(number=batch).exists()
+    switchboard.start()
+    repeat = Wire(switchboard).call("AddChains", *chains, JobRef=job_ref, BatchNumber=batch)
+    assert repeat.findtext("{*}Replayed") == "true"
+
+
+def test_after_a_cancel_is_answered_nothing_starts(switchboard: SwitchboardProcess) -> None:
+    wire = Wire(switchboard)
+    job_ref = str(uuid.uuid4())
+    wire.submit(job_ref, *(chain(f"c{place}", number(110), number(120)) for place in range(900)))
+    wait_for(lambda: Attempt.objects.count() > 300, switchboard)
+    assert wire.call("CancelJob", JobRef=job_ref).findtext("{*}State") == "CANCELLING"
+    attempts = Attempt.objects.count()
+    wait_for(lambda: is_final(job_ref), switchboard)
+    assert Attempt.objects.count() == attempts < 1800
+    assert ledger.find_late(job_ref) == []
+    assert list(ledger.find_lost(job_ref)) == []
+
+
+def test_a_second_switchboard_does_not_start_on_the_same_database(
+    switchboard: SwitchboardProcess,
+) -> None:
+    second = SwitchboardProcess(claim_seconds=0.5)
+    with pytest.raises(RuntimeError, match="another switchboard runs on this database"):
+        second.start()
+    assert Wire(switchboard).call("GetJobStatus", JobRef="nobody") is not None
+
+
+# ------------------------------------------------------------------------------------- trouble
+
+
+def test_trouble_can_be_switched_on_and_off(switchboard: SwitchboardProcess) -> None:
+    body = envelope("GetJobStatus", [element("JobRef", "nobody")])
+    switchboard.control(trouble="unavailable", times=1)
+    status, answer = Wire(switchboard).post(body)
+    assert (status, b"<html>" in answer) == (503, True)
+    assert Wire(switchboard).post(body)[0] == 200
+    switchboard.control(trouble="html", operations=["GetCallLog"])
+    assert Wire(switchboard).post(body)[0] == 200
+    switchboard.control(trouble="garbage")
+    with pytest.raises(etree.XMLSyntaxError):
+        etree.fromstring(Wire(switchboard).post(body)[1])
+    switchboard.control(trouble="doctype")
+    assert b"<!DOCTYPE" in Wire(switchboard).post(body)[1]
+    switchboard.control(trouble=None)
+    assert Wire(switchboard).call("GetJobStatus", JobRef="nobody") is not None
+
+
+def test_work_may_be_done_and_the_answer_lost(switchboard: SwitchboardProcess) -> None:
+    now = datetime.now(UTC)
+    window = {"WindowStart": now, "WindowEnd": now + timedelta(hours=1)}
+    for trouble in ("cut", "empty", "timeout"):
+        job_ref = str(uuid.uuid4())
+        values = job_values(job_ref, TotalChains=1, **window)
+        body = envelope("SubmitJob", [element("Job", values), chain("c1", number(110))])
+        switchboard.control(trouble=trouble, operations=["SubmitJob"], times=1, seconds=0.2)
+        with pytest.raises((http.client.IncompleteRead, http.client.RemoteDisconnected)):
+            Wire(switchboard).post(body)
+        status, answer = Wire(switchboard).post(body)
+        assert (status, b"<Replayed>true</Replayed>" in answer) == (200, True)
+        wait_for(lambda job_ref=job_ref: is_final(job_ref), switchboard)
+        assert Attempt.objects.filter(job_id=Job.objects.get(job_ref=job_ref).pk).count() == 1
