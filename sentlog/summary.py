@@ -72,8 +72,8 @@ def recompute_stale() -> int:
     up_to_date = MessageSummary.objects.filter(
         flavour=FLAVOUR, schools=None, as_of=F("message__results_changed_at")
     )
-    behind = MessageSummary.objects.filter(flavour=FLAVOUR).filter(
-        Q(as_of=None) | Q(as_of__lt=F("message__results_changed_at"))
+    behind = MessageSummary.objects.filter(flavour=FLAVOUR).exclude(
+        as_of=F("message__results_changed_at")
     )
     stale = changed.filter(
         ~Q(pk__in=up_to_date.values("message")) | Q(pk__in=behind.values("message"))

@@ -34,6 +34,8 @@ def write_report(
     target = Path(target_path)
     unfinished = target.with_name(f".{target.name}.part")
     counter = Progress(progress)
+    # The first word comes before the first query: counting and sorting a million rows takes 7 s.
+    counter.start(0)
     try:
         with open_document(message, options, scope, marks, get_language() or "en") as document:
             counter.start(document.rows_total)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from messenger.models import Delivery, Message, School
 from sentlog.counting import Figures, Row, count, count_rows, reached_by_phone, was_attempted
 from tests.sentlog.rows import NOON, Ledger, make_message, make_person, make_school, plain
+from voice.outcomes import outcome_of
 
 MOM, DAD = "+16125557735", "+16125557736"
 
@@ -68,6 +69,32 @@ def test_attempted_is_what_was_handed_over_and_not_canceled(
     tried: bool, values: dict[str, Any]
 ) -> None:
     assert was_attempted(row(**values)) is tried
+
+
+@pytest.mark.spec("B5-02", "B5-05", "B5-07")
+@pytest.mark.parametrize(
+    ("mode", "code", "reached"),
+    [
+        ("voice", 5, True),  # live voice
+        ("voice", 6, True),  # voicemail
+        ("voice", 13, True),  # preconnect for an extension
+        ("voice", 8, True),  # connected through an extension
+        ("text", -27, True),
+        ("text", -28, True),
+        ("text", -39, False),  # queued: pending, no outcome yet
+        ("text", -30, False),
+        ("text", -33, False),
+        ("text", -40, False),
+        ("voice", 2, False),
+        ("voice", 7, False),
+        ("voice", 9, False),
+        ("voice", -11, False),
+        ("voice", -32, False),
+    ],
+)
+def test_which_codes_contact_someone(ledger: Ledger, mode: str, code: int, reached: bool) -> None:
+    ledger.add(make_person("A, Mom"), mode, MOM, outcome=outcome_of(code), code=code, tries=1)
+    assert count(ledger.message.pk).contacted == int(reached)
 
 
 # ------------------------------------------------------------------------------ the source's rows
