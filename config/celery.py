@@ -14,11 +14,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("messenger")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["messenger.roster"])
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next
 # one, so that a stopped worker does not find a heap of them. (seconds, queue)
 TICKS: dict[str, tuple[float, str]] = {
     "messenger.tasks.start_due": (5.0, "periodic"),
+    "messenger.roster.tasks.resume_imports": (60.0, "periodic"),
     "voice.tasks.resume_dispatch": (10.0, "periodic"),
     "voice.tasks.poll_call_log": (15.0, "collect"),
     "voice.tasks.sweep_phone": (60.0, "periodic"),

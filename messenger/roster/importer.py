@@ -59,14 +59,23 @@ def import_roster(
         accepted=accept,
         dry_run=dry_run,
     )
-    return carry_out(run, progress)
+    if not carry_out(run, progress):
+        _refuse(run, _("Another import is running. Import again when it has ended."))
+    return run
 
 
-def carry_out(run: RosterImport, progress: Callback | None = None) -> RosterImport:
-    """Do a waiting run: what `import_roster` does, for a row that a page has made."""
+def carry_out(run: RosterImport, progress: Callback | None = None) -> bool:
+    """Do a waiting run: what `import_roster` does, for a row that a page has made.
+
+    False when another import holds the lock; the run waits on. A run that does not wait any more
+    is left alone, so that two workers may hear of it.
+    """
     with only_one(LOCK) as alone:
         if not alone:
-            return _refuse(run, _("Another import is running. Import again when it has ended."))
+            return False
+        waiting = RosterImport.objects.filter(pk=run.pk, state=State.WAITING)
+        if not waiting.update(state=State.READING):
+            return True
         try:
             begin_staging()
             _Run(run, progress).go()
@@ -77,7 +86,7 @@ def carry_out(run: RosterImport, progress: Callback | None = None) -> RosterImpo
             connection.close()  # forgets the staging tables, whatever state they are in
             _end(run, State.FAILED, _("The import broke off; nothing was changed. Import again."))
             raise
-    return run
+    return True
 
 
 def _refuse(run: RosterImport, why: str) -> RosterImport:

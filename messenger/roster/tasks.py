@@ -8,10 +8,10 @@ import logging
 from datetime import timedelta
 
 from celery import shared_task
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from messenger import doorbell
 from messenger.models import RosterImport
 from messenger.one_at_a_time import only_one
 from messenger.roster.importer import LOCK, carry_out
@@ -28,11 +28,7 @@ _MOVING = (_State.READING, _State.CHECKING, _State.COMPARING, _State.APPLYING)
 
 @shared_task(time_limit=LONGEST + 60, soft_time_limit=LONGEST)
 def run_import(run_id: int) -> None:
-    """Carry out one waiting run; a second ring for it finds nothing to do."""
-    with transaction.atomic():
-        claimed = RosterImport.objects.filter(pk=run_id, state=_State.WAITING)
-        if not claimed.update(state=_State.READING):
-            return
+    """Carry out one waiting run. Behind another import it waits on, and the tick rings again."""
     carry_out(RosterImport.objects.get(pk=run_id))
 
 
@@ -56,6 +52,4 @@ def resume_imports() -> None:
 
 def start_import(run_id: int) -> None:
     """Have a worker carry out a waiting run, once the caller's transaction has committed."""
-    from messenger import doorbell
-
     doorbell.ring(run_import, run_id, queue=QUEUE)

@@ -1,5 +1,7 @@
 """What no import does without a person: large removals, missing schools, broken numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -118,22 +120,34 @@ def test_the_stages_are_told_in_order(tmp_path: Path) -> None:
     assert reading[-1][0] == reading[-1][1] > 0
 
 
-@pytest.mark.django_db(transaction=True)
-def test_one_import_at_a_time(tmp_path: Path) -> None:
+@contextmanager
+def somebody_else_imports() -> Iterator[None]:
+    """The lock of the importer, held by another connection."""
     other = connections["default"].copy()
-    try:
-        with other.cursor() as cursor, only_one(LOCK) as alone:
-            assert alone  # held by this connection; the session below is another one
-            connections["default"], mine = other, connections["default"]
-            try:
-                run = import_roster(small_roster().folder(tmp_path / "r"))
-            finally:
-                connections["default"] = mine
-            assert cursor is not None
-    finally:
-        other.close()
+    mine, connections["default"] = connections["default"], other
+    with only_one(LOCK) as alone:
+        assert alone
+        connections["default"] = mine
+        yield
+        connections["default"] = other
+    connections["default"] = mine
+    other.close()
+
+
+def test_one_import_at_a_time(tmp_path: Path) -> None:
+    folder = small_roster().folder(tmp_path / "r")
+    waiting = RosterImport.objects.create(file_name="r", stored_path=str(folder))
+    with somebody_else_imports():
+        run = import_roster(folder)
+        run_import(waiting.pk)
+        resume_imports()
     assert run.state == REFUSED
     assert "Another import" in run.refusal
+    waiting.refresh_from_db()
+    assert waiting.state == RosterImport.State.WAITING
+    run_import(waiting.pk)
+    waiting.refresh_from_db()
+    assert waiting.state == DONE
 
 
 @pytest.mark.django_db(transaction=True)
