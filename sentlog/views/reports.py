@@ -41,6 +41,9 @@ def report_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
         form.cleaned_data["detail"],
         form.cleaned_data["devices"],
     )
+    if request.headers.get("HX-Request"):
+        # No redirect: a browser would follow it without saying that a part is asked for.
+        return _progress(request, report, "sentlog/parts/report.html")
     return redirect("report", report.uuid)
 
 
@@ -55,8 +58,12 @@ def _own_report(request: HttpRequest, uuid: UUID) -> Report:
 @require_safe
 def report(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """How far a report is; the file when it is ready. The same address serves page and part."""
-    found = _own_report(request, uuid)
     part = bool(request.headers.get("HX-Request"))
+    template = "sentlog/parts/report.html" if part else "sentlog/report.html"
+    return _progress(request, _own_report(request, uuid), template)
+
+
+def _progress(request: HttpRequest, found: Report, template: str) -> HttpResponse:
     making_it = found.state in (Report.State.WAITING, Report.State.RUNNING)
     size = 0
     if found.state == Report.State.READY:
@@ -64,7 +71,7 @@ def report(request: HttpRequest, uuid: UUID) -> HttpResponse:
         size = path.stat().st_size if path.is_file() else 0
     return render(
         request,
-        "sentlog/parts/report.html" if part else "sentlog/report.html",
+        template,
         {"report": found, "making": making_it, "seconds": SECONDS, "size": size},
     )
 

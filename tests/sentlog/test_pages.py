@@ -431,7 +431,7 @@ def test_a_running_message_looks_again_ever_more_slowly_until_something_changes(
     waits = []
     for _look in range(7):
         address = unescape(re.search(r'hx-get="([^"]+)"', part)[1])  # type: ignore[index]
-        waits.append(float(re.search(r"load delay:([\d.]+)s", part)[1]))  # type: ignore[index]
+        waits.append(float(re.search(r"every ([\d.]+)s", part)[1]))  # type: ignore[index]
         part = visitor.get(address).content.decode()
     assert waits[0] == 2.0
     assert waits == sorted(waits)
@@ -441,7 +441,7 @@ def test_a_running_message_looks_again_ever_more_slowly_until_something_changes(
     message.results_changed_at = timezone.now()
     message.save()
     address = unescape(re.search(r'hx-get="([^"]+)"', part)[1])  # type: ignore[index]
-    assert "load delay:2.0s" in visitor.get(address).content.decode()
+    assert "every 2.0s" in visitor.get(address).content.decode()
 
 
 @pytest.mark.parametrize("status", [s for s in Status.values if s not in Message.UNFINISHED])
