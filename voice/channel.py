@@ -4,7 +4,7 @@ Checks and freezes the window and the settings at confirm, turns slices into cha
 rings the dispatch. It decides nothing about people and sends nothing itself.
 """
 
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -116,7 +116,7 @@ def _window(
     composition: Composition, settings: VoiceSettings, district: District, now: datetime
 ) -> Window | NoWindow:
     start, end = composition.window_start, composition.window_end
-    district_hours = (_time(settings.district_start), _time(settings.district_end))
+    district_hours = (settings.district_start, settings.district_end)
     wanted = (start or district_hours[0], end or district_hours[1])
     return effective_window(
         scheduled_at=max(composition.scheduled_at or now, now),
@@ -128,15 +128,11 @@ def _window(
     )
 
 
-def _time(value: time | str) -> time:
-    return time.fromisoformat(value) if isinstance(value, str) else value
-
-
 def no_window_words(window: NoWindow, settings: VoiceSettings) -> str:
     """Why nothing could be dialed, and what to do, for the sender."""
     hours = {
-        "start": _time(settings.district_start).strftime("%I:%M %p").lstrip("0"),
-        "end": _time(settings.district_end).strftime("%I:%M %p").lstrip("0"),
+        "start": settings.district_start.strftime("%I:%M %p").lstrip("0"),
+        "end": settings.district_end.strftime("%I:%M %p").lstrip("0"),
     }
     return {
         "backwards": _("The dialing window must start before it ends."),

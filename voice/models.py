@@ -5,6 +5,7 @@ was read, and its cursor moves in the same transaction. What a result means for 
 ledger's business (`messenger.ledger`), not this room's.
 """
 
+from datetime import time
 from uuid import uuid4
 
 from django.contrib.postgres.fields import ArrayField
@@ -35,8 +36,8 @@ class VoiceSettings(models.Model):
     epoch = models.CharField(max_length=64, blank=True)
     max_chains_per_batch = models.PositiveIntegerField(default=1000)
 
-    district_start = models.TimeField(_("District Start Time"), default="08:00")
-    district_end = models.TimeField(_("District End Time"), default="20:00")
+    district_start = models.TimeField(_("District Start Time"), default=time(8))
+    district_end = models.TimeField(_("District End Time"), default=time(20))
     allowed_days = ArrayField(
         models.PositiveSmallIntegerField(), default=list, blank=True, help_text="0 = Monday"
     )

@@ -29,7 +29,8 @@ class LeftOut:
 @dataclass(frozen=True)
 class Preview:
     """The audience as of now. `calls` are unique phone numbers; `families` are groups of students
-    connected by their guardians; `chains` is how many call chains will run."""
+    connected by their guardians, of whom somebody is reached; `chains` is how many call chains
+    will run."""
 
     students: int = 0
     families: int = 0
@@ -82,7 +83,10 @@ def preview(composition: Composition) -> Preview:
             SELECT
                 (SELECT count(*) FROM students),
                 (SELECT count(DISTINCT coalesce(p.family, p.id))
-                    FROM students s JOIN messenger_person p ON p.id = s.student_id),
+                    FROM (SELECT DISTINCT p.student_id FROM pairs p
+                        JOIN reached x ON x.recipient_id = p.recipient_id
+                            AND x.contact = (p.role = 'contact')) s
+                    JOIN messenger_person p ON p.id = s.student_id),
                 (SELECT count(*) FROM people),
                 (SELECT count(*) FROM people WHERE devices = 0),
                 (SELECT count(DISTINCT value) FROM reached WHERE mode IN ('voice', 'text')),

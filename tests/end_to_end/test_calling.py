@@ -3,6 +3,8 @@
 The switchboard is a process of its own; its ledger is asked who was called.
 """
 
+from datetime import time
+
 import pytest
 from django.utils import timezone
 
@@ -288,7 +290,7 @@ def test_an_emergency_is_called_at_once_whatever_the_hour(
     world: World, switchboard: Exchange
 ) -> None:
     open_account(switchboard)
-    VoiceSettings.objects.update(district_start="03:00", district_end="03:01")
+    VoiceSettings.objects.update(district_start=time(3, 0), district_end=time(3, 1))
     message = confirmed(tool="emergency")
     expand_all(message)
     dispatch.push(message.pk)

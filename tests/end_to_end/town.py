@@ -7,6 +7,7 @@ is not emptied between them, and every question to the books names a job.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import time
 from functools import partial
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -96,7 +97,7 @@ class Exchange(SwitchboardProcess):
 def open_account(switchboard: SwitchboardProcess, **changes: object) -> VoiceSettings:
     """Verifies the district's account at this switchboard; hours wide open."""
     settings = VoiceSettings.current()
-    settings.district_start, settings.district_end = "00:00", "23:59:59"  # type: ignore[assignment]
+    settings.district_start, settings.district_end = time(0), time(23, 59, 59)
     settings.minutes_between_redials = 0
     for name, value in changes.items():
         setattr(settings, name, value)

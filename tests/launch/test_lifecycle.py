@@ -1,7 +1,7 @@
 """Confirm once, launch when due, cancel at any moment (R14, S5, B2, B3, ruling 17)."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 import time_machine
@@ -96,7 +96,7 @@ def test_an_emergency_is_launched_by_its_confirm(world: World) -> None:
 
 @pytest.mark.spec("A2-02")
 def test_an_emergency_knows_no_hours_and_a_general_message_does(world: World) -> None:
-    verified_account(district_start="07:00", district_end="21:00")
+    verified_account(district_start=time(7, 0), district_end=time(21, 0))
     zone = world.district.zone
     night = timezone.now().astimezone(zone).replace(hour=2, minute=0) + timedelta(days=1)
     with time_machine.travel(night, tick=False):
@@ -109,7 +109,7 @@ def test_an_emergency_knows_no_hours_and_a_general_message_does(world: World) ->
 def test_a_window_that_is_over_is_refused_in_words(world: World) -> None:
     zone = world.district.zone
     evening = timezone.now().astimezone(zone).replace(hour=21, minute=0)
-    verified_account(district_start="08:00", district_end="20:00")
+    verified_account(district_start=time(8, 0), district_end=time(20, 0))
     with (
         time_machine.travel(evening, tick=False),
         pytest.raises(lifecycle.CannotSend, match="8:00 AM to 8:00 PM"),

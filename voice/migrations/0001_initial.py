@@ -2,6 +2,7 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import datetime
 import uuid
 from django.db import migrations, models
 
@@ -201,11 +202,11 @@ class Migration(migrations.Migration):
                 ("max_chains_per_batch", models.PositiveIntegerField(default=1000)),
                 (
                     "district_start",
-                    models.TimeField(default="08:00", verbose_name="District Start Time"),
+                    models.TimeField(default=datetime.time(8, 0), verbose_name="District Start Time"),
                 ),
                 (
                     "district_end",
-                    models.TimeField(default="20:00", verbose_name="District End Time"),
+                    models.TimeField(default=datetime.time(20, 0), verbose_name="District End Time"),
                 ),
                 (
                     "allowed_days",
