@@ -24,7 +24,13 @@ class RadioSelect(forms.RadioSelect):
 
 
 class ReportForm(forms.Form):
-    """Only devices that the message used can be chosen, so that a forged one is refused (B4-04)."""
+    """Only devices that the message used can be chosen, so that a forged one is refused (B4-04).
+
+    `offered` says which devices the page showed: one that came into use since then (the page was
+    opened while the message started) is part of the report, because nobody left it out.
+    """
+
+    offered = forms.CharField(required=False, widget=forms.HiddenInput)
 
     devices = forms.MultipleChoiceField(
         label=_("Include Delivery Devices"), widget=forms.CheckboxSelectMultiple
@@ -53,8 +59,9 @@ class ReportForm(forms.Form):
         assert isinstance(devices, forms.MultipleChoiceField)
         devices.choices = used
         devices.initial = [value for value, _label in used]
-        # Nothing is expanded while a message waits: there is no device to choose yet.
-        devices.required = bool(used)
+        devices.required = False
+        self.fields["offered"].initial = ",".join(devices.initial)
+        self.used: list[str] = devices.initial
         detail = self.fields["detail"]
         assert isinstance(detail, forms.ChoiceField)
         self.unfinished = message.status in Message.UNFINISHED
@@ -62,6 +69,15 @@ class ReportForm(forms.Form):
             assert isinstance(detail.widget, RadioSelect)
             detail.widget.failed_available = False
             detail.help_text = _("Failed Delivery is available when the message has finished.")
+
+    def clean_devices(self) -> list[str]:
+        offered = self.data.get("offered")
+        shown = self.used if offered is None else offered.split(",")
+        chosen = [*self.cleaned_data["devices"], *(name for name in self.used if name not in shown)]
+        # Nothing is expanded while a message waits: there is no device to choose yet.
+        if self.used and not chosen:
+            raise forms.ValidationError(_("Choose at least one device."))
+        return [name for name in self.used if name in chosen]
 
     def clean_detail(self) -> str:
         detail: str = self.cleaned_data["detail"]
