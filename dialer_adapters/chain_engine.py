@@ -311,35 +311,36 @@ class Chain:
         return ready
 
     def wake_at(self, now: float) -> float | None:
-        """When `startable` should be asked again if nothing is reported before: never too late,
-        perhaps too early. None: only a report or the end of the window changes anything."""
+        """When `startable` will offer something if nothing is reported before; `now` if it does.
+        None: only a report or the end of the window changes anything."""
         if not self._may_dial(now):
             return None
+        if self.startable(now):
+            return now
+        hours = self.policy.local_hours
         moments: list[float] = []
         calls: list[int] = []
-        calling = any(
-            state.phase is Phase.ACTIVE and step.channel != "TEXT"
-            for step, state in zip(self.steps, self._states, strict=True)
-        )
+        calling = False
         for index, state in enumerate(self._states):
-            if state.phase is not Phase.OPEN:
-                continue
-            text = self.steps[index].channel == "TEXT"
-            if self._held(index, now):
-                hours = self.policy.local_hours
-                assert hours is not None
-                moments.append(max(state.ready_at, hours.opens_at(self.steps[index].zone, now)))
-            elif text:
-                moments.append(state.ready_at)
-            else:
-                calls.append(index)
+            step = self.steps[index]
+            if state.phase is Phase.ACTIVE:
+                calling = calling or step.channel != "TEXT"
+            elif state.phase is Phase.OPEN:
+                if hours is not None and self._held(index, now):
+                    moments.append(max(state.ready_at, hours.opens_at(step.zone, now)))
+                elif step.channel == "TEXT":
+                    moments.append(state.ready_at)
+                else:
+                    calls.append(index)
         if calls and not calling:
-            moments.append(min(self._states[index].ready_at for index in self._wave(calls)))
+            wave = self._wave(calls)
+            first = wave[:1] if self.order == "SEQUENTIAL" else wave
+            moments.append(max(self._states[index].ready_at for index in first))
         coming = min(moments, default=None)
         end = self.policy.window_end
         if coming is None or (end is not None and coming >= end):
             return None
-        return max(coming, now)
+        return coming
 
     # -- moving
 
@@ -376,9 +377,10 @@ class Chain:
         state.confirmed = state.confirmed or confirmed
         if state.phase is Phase.ACTIVE and code != TEXT_QUEUED:
             self._settle(state, code, now, confirmed)
-        if self.stopped is None and self.policy.stops_chain(code, confirmed):
-            return self._stop(CHAIN_STOPPED)
-        return []
+        if self.stopped is not None or not self.policy.stops_chain(code, confirmed):
+            return []
+        state.phase = Phase.DONE  # what stops the chain is not redialed, and ends by its result
+        return self._stop(CHAIN_STOPPED)
 
     def close(self, step: int, code: int | None, reason: str) -> Closing | None:
         """Close one step that will not be called: refused (-2, -3, -4 ...), or canceled by number
@@ -419,13 +421,17 @@ class Chain:
 
     def resume(self, step: int, number: int) -> None:
         """While a chain is rebuilt from its log: attempt `number` of `step` was started. Follow
-        with `report` when its result is known, and with `close` when the log calls it final.
+        with `report` when its result is known, and with `finish` when the log calls it final.
         Unlike `start` this asks nothing: it happened."""
         state = self._states[step]
         if number > 1 and state.code is not None and lookup(state.code).redial == "once":
             state.once_used = True
         state.tries = max(state.tries, number)
         state.phase = Phase.ACTIVE
+
+    def finish(self, step: int) -> None:
+        """While a chain is rebuilt from its log: the log calls `step` final."""
+        self._states[step].phase = Phase.DONE
 
     # -- inside
 

@@ -149,6 +149,8 @@ class CallingFloor:
                 for index in chain.chain.startable(now):
                     if chain.step(index).channel == "TEXT":
                         started += self._start(job, chain, index, now)
+                if not chain.calling and _redials_text(chain):
+                    self._requeue(job, chain, now)
                 opens = _texts_open_at(chain, now)
                 if opens is not None:
                     held_until = opens if held_until is None else min(held_until, opens)
@@ -289,15 +291,10 @@ class CallingFloor:
             self.units.append(unit)
 
     def _requeue(self, job: OpenJob, chain: OpenChain, now: float) -> None:
-        engine = chain.chain
-        redials_text = any(
-            step.channel == "TEXT" and engine.redial_at(index) is not None
-            for index, step in enumerate(chain.spec.steps)
-        )
-        if chain.calling or redials_text:
+        if chain.calling or _redials_text(chain):
             chain.calling = True
             chain.keep()
-            job.queue_again(chain, engine.wake_at(now), now)
+            job.queue_again(chain, chain.chain.wake_at(now), now)
         elif not chain.in_flight:
             chain.leave()  # back to its batch, whose turn for calls will come
 
@@ -305,6 +302,13 @@ class CallingFloor:
 def _has_calls(chain: OpenChain) -> bool:
     steps = enumerate(chain.spec.steps)
     return any(step.channel == "VOICE" and chain.chain.is_open(index) for index, step in steps)
+
+
+def _redials_text(chain: OpenChain) -> bool:
+    steps = enumerate(chain.spec.steps)
+    return any(
+        step.channel == "TEXT" and chain.chain.redial_at(index) is not None for index, step in steps
+    )
 
 
 def _texts_open_at(chain: OpenChain, now: float) -> float | None:

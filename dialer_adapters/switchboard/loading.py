@@ -126,12 +126,12 @@ def refresh_job(job: OpenJob, row: JobRow, first: bool) -> list[BatchState]:
     looks: list[BatchState] = []
     if len(job.canceled_refs) + len(job.canceled_numbers) > canceled_before:
         looks += job.batches.values()
-    newest = max(job.batches, default=0)
     for pk, chains, voice, texts, refused in query(
         "SELECT id, chains, voice_steps, text_steps, refused_steps FROM switchboard_batch"
         " WHERE job_id = %s AND id > %s AND chains > 0 ORDER BY id",
-        [row.key.pk, newest],
+        [row.key.pk, job.newest_batch],
     ):
+        job.newest_batch = pk
         closed, lost, touched = history.get(pk, (0, 0, False))
         batch = BatchState(pk, chains, voice > 0, texts > 0, refused > 0, touched)
         if job.body["suppress_duplicates"]:
@@ -242,14 +242,14 @@ def _replay(loaded: Loaded, past: _Past, in_flight: Container[str]) -> None:
     revisions: dict[str, int] = defaultdict(int)
     for kind, step, number, code, confirmed, final, at, attempt_id in past.entries:
         if attempt_id is None or number is None or code is None:
-            chain.close(step, code, kind)
+            chain.finish(step)
             continue
         revisions[attempt_id] += 1
         if kind == entries.ATTEMPT_RESULT:
             chain.resume(step, number)
         chain.report(step, code, at, confirmed)
         if final:
-            chain.close(step, code, kind)
+            chain.finish(step)
     for step, number, attempt_id, started_at in past.attempts:
         if attempt_id in in_flight:
             continue

@@ -92,6 +92,7 @@ class OpenJob:
     canceled_refs: set[str] = field(default_factory=set)
     canceled_numbers: set[str] = field(default_factory=set)
     batches: dict[int, BatchState] = field(default_factory=dict)
+    newest_batch: int = 0  # the last one that was looked at; finished ones are not in `batches`
     sweeps: deque[BatchState] = field(default_factory=deque)
     ending: Ending | None = None
     # In flight: calls, and texts of which nothing is known yet. Lines: calls alone.

@@ -104,6 +104,8 @@ class Rounds(CallingFloor):
         flight.revision += 1
         settled = chain.chain.is_final(flight.step)
         closings = chain.chain.report(flight.step, result.code, result.at, result.confirmed)
+        if job.ending is not None:
+            chain.chain.release_queued_texts(job.ending.reason)  # this entry will call it final
         if not settled and result.code != TEXT_QUEUED:
             chain.in_flight -= 1
         if result.last:
