@@ -19,7 +19,12 @@ class Source(Protocol):
 # An import is a handful of statements over whole tables. Compiling them costs more than it saves;
 # with the usual 4 MB every join of 150,000 rows would go through the disk; and the planner needs to
 # know little of tables that are read once (the usual sample of 30,000 rows cost 1.5 s an import).
-_SETTINGS = {"jit": "off", "work_mem": "64MB", "default_statistics_target": "10"}
+_SETTINGS = {
+    "jit": "off",
+    "work_mem": "64MB",
+    "default_statistics_target": "10",
+    "enable_nestloop": "off",
+}
 
 
 def begin_staging() -> None:
