@@ -2,10 +2,21 @@
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from messenger.models import Delivery, DoNotContact, Enrollment, LaunchSlice, Message, Relationship
+from messenger.models import (
+    ContactPreference,
+    Delivery,
+    DoNotContact,
+    Enrollment,
+    HouseholdMembership,
+    LaunchSlice,
+    Message,
+    Relationship,
+)
 from tests.launch.sending import launched, verified_account
 from tests.world import Device, World, add_phone, build_world
 from voice.models import CallChain, DialerBatch
@@ -234,3 +245,20 @@ def test_ended_enrollments_are_left_out_unless_wanted(world: World) -> None:
     Enrollment.objects.filter(person=world.daughter).update(active=False)
     message = launched([world.elementary], grades=("05",))
     assert not Delivery.objects.filter(message=message, student=world.daughter).exists()
+
+
+@pytest.mark.spec("A3-03")
+def test_household_preferences_are_one_set_for_all_its_members(world: World) -> None:
+    """Kept once: changed for Mom they are changed for Dad, and who has left is not reached by it."""
+    marks = ContactPreference.objects.filter(contact_point__household=world.household, mode="voice")
+    assert marks.count() == 1
+    marks.update(reasons=0)
+    message = launched([world.elementary], grades=("05",))
+    assert not Delivery.objects.filter(message=message, device=Device.HOUSEHOLD).exists()
+    marks.update(reasons=63)
+    HouseholdMembership.objects.filter(household=world.household, person=world.dad).update(
+        end_date=timezone.localdate() - timedelta(days=1)
+    )
+    message = launched([world.elementary], grades=("05",))
+    (row,) = Delivery.objects.filter(message=message, device=Device.HOUSEHOLD)
+    assert row.recipient == world.mom
