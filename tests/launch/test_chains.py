@@ -220,9 +220,8 @@ def test_families_stay_in_one_slice_and_ids_never_overlap(
     assert len(slices) > 3
     students = [pk for part in slices for pk in part.person_ids]
     assert len(students) == len(set(students))
-    together = {
-        part.number for part in slices if {world.son.pk, world.daughter.pk} & set(part.person_ids)
-    }
+    siblings = {world.son.pk, world.daughter.pk}
+    together = {part.number for part in slices if siblings & set(part.person_ids)}
     assert len(together) == 1
     rows = Delivery.objects.filter(message=message)
     assert rows.count() == len({row.id for row in rows})
@@ -249,7 +248,7 @@ def test_ended_enrollments_are_left_out_unless_wanted(world: World) -> None:
 
 @pytest.mark.spec("A3-03")
 def test_household_preferences_are_one_set_for_all_its_members(world: World) -> None:
-    """Kept once: changed for Mom they are changed for Dad, and who has left is not reached by it."""
+    """Kept once: changed for Mom, changed for Dad; who has left is not reached by it."""
     marks = ContactPreference.objects.filter(contact_point__household=world.household, mode="voice")
     assert marks.count() == 1
     marks.update(reasons=0)
