@@ -286,9 +286,12 @@ class CallingFloor:
         elif job.ending is None:
             self._requeue(job, chain, now)
         if unit.drafts:
-            chain.batch.touched = True
-            self._changed.add(chain.batch.pk)
-            self.units.append(unit)
+            self._add_unit(chain, unit)
+
+    def _add_unit(self, chain: OpenChain, unit: Unit) -> None:
+        chain.batch.touched = True
+        self._changed.add(chain.batch.pk)
+        self.units.append(unit)
 
     def _requeue(self, job: OpenJob, chain: OpenChain, now: float) -> None:
         if chain.calling or _redials_text(chain):

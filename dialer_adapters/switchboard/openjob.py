@@ -63,7 +63,8 @@ class OpenChain:
 
     def leave(self) -> None:
         """Leave the memory: over, or back to the batch."""
-        self.batch.open.pop(self.spec.pos, None)
+        if self.batch.open.get(self.spec.pos) is self:
+            del self.batch.open[self.spec.pos]
 
 
 @dataclass(slots=True)

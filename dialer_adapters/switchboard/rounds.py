@@ -112,7 +112,12 @@ class Rounds(CallingFloor):
             del self.flights[result.attempt_id]
         unit = job.unit()
         unit.drafts.append(report_attempt(flight, result))
-        self._settle(job, chain, closings, result.at, unit)
+        if settled:
+            # A later word about a text. Its chain may have left the memory, and have come back as
+            # another object: this one decides nothing any more.
+            self._add_unit(chain, unit)
+        else:
+            self._settle(job, chain, closings, result.at, unit)
 
     # ----------------------------------------------------------------------------- job's own time
 
