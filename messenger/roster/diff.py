@@ -387,6 +387,10 @@ def _look_for_doubts(roster: Roster, diff: Diff) -> None:
     """What no machine should do alone (oneroster.md, rule 4)."""
     if roster.is_bulk("users") and not value("SELECT count(*) FROM roster_person"):
         diff.doubts.append(_("The file has no people."))
+    elif roster.is_bulk("users") and not value(
+        "SELECT count(*) FROM roster_person WHERE is_student"
+    ):
+        diff.doubts.append(_("Nobody in the file is a student; the roles may be missing."))
     gone = [name for (name,) in rows(_SCHOOLS_GONE)]
     if gone:
         diff.doubts.append(

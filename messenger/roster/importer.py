@@ -7,7 +7,6 @@ is refused or that fails has changed nothing. The run's own row is kept up to da
 of its own, so that a page can follow it.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,6 @@ from messenger.roster.read import Roster, read_bundle
 from messenger.roster.resolve import resolve
 from messenger.roster.staging import begin_staging, drop_staging, value
 
-log = logging.getLogger(__name__)
 State = RosterImport.State
 LOCK = "roster import"
 SECONDS_BETWEEN_NOTES = 1.0

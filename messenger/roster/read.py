@@ -27,7 +27,7 @@ from messenger.roster.layout import (
 )
 from messenger.roster.lines import Rows
 from messenger.roster.problems import PROBLEMS, Found
-from messenger.roster.staging import Stream, copy_in, run, value
+from messenger.roster.staging import SMALL, Stream, copy_in, run, value
 
 Progress = Callable[[str, int, int], None]
 BLOCKS_A_COPY = 31  # 8 MB
@@ -180,7 +180,8 @@ def _load(
             # Progress is noted on this same connection, so never in the middle of a COPY.
             copy_in(statement, Stream(chain([block], islice(blocks, BLOCKS_A_COPY))))
             progress(lines.read)
-    run(f"ANALYZE {table_of(name)}")
+    if lines.total > SMALL:
+        run(f"ANALYZE {table_of(name)}")
     roster.rows[name] = lines.total
     for bad in lines.bad:
         roster.found.append(Found(name, bad.line, "", bad.value, bad.code))

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from django.db import connection
 
+SMALL = 1_000  # rows; below it any plan is a good one
+
 
 class Source(Protocol):
     """What COPY reads from."""
@@ -69,12 +71,13 @@ def value(sql: str, params: Any = None) -> Any:
 
 
 def make(table: str, query: str, params: Any = None, *, key: str = "") -> int:
-    """Create a staging table from a query, with an index on `key`, and tell the planner about it;
-    the number of its rows."""
+    """Create a staging table from a query and, if it is of any size, put an index on `key` and tell
+    the planner about it; the number of its rows."""
     count = run(f"CREATE TEMPORARY TABLE {table} AS {query}", params)
-    if key:
-        run(f"CREATE INDEX ON {table} ({key})")
-    run(f"ANALYZE {table}")
+    if count > SMALL:
+        if key:
+            run(f"CREATE INDEX ON {table} ({key})")
+        run(f"ANALYZE {table}")
     return count
 
 

@@ -4,7 +4,6 @@ An import runs up to 30 minutes. A lost worker takes its lock and its transactio
 was changed, and the tick says so on the run.
 """
 
-import logging
 from datetime import timedelta
 
 from celery import shared_task
@@ -16,7 +15,6 @@ from messenger.models import RosterImport
 from messenger.one_at_a_time import only_one
 from messenger.roster.importer import LOCK, carry_out
 
-log = logging.getLogger(__name__)
 QUEUE = "imports"
 LONGEST = 30 * 60  # seconds
 # A ring that has not been heard for so long was lost.

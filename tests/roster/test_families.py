@@ -49,7 +49,7 @@ links = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=25, u
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(links)
 def test_families_are_the_connected_components(pairs: list[tuple[int, int]]) -> None:

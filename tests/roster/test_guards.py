@@ -14,7 +14,7 @@ from messenger.one_at_a_time import only_one
 from messenger.roster import importer
 from messenger.roster.importer import LOCK, import_roster
 from messenger.roster.tasks import resume_imports, run_import
-from tests.roster.bundles import Bundle, counts, small_roster, user
+from tests.roster.bundles import Bundle, as_1_2, counts, small_roster, user
 
 pytestmark = pytest.mark.django_db
 REFUSED, DONE = RosterImport.State.REFUSED, RosterImport.State.DONE
@@ -84,6 +84,15 @@ def test_a_roster_without_people_is_refused(tmp_path: Path) -> None:
     assert run.state == REFUSED
     assert "no people" in run.refusal
     assert not School.objects.exists()
+
+
+def test_a_roster_without_roles_is_refused(tmp_path: Path) -> None:
+    bundle = as_1_2(small_roster())
+    del bundle.files["roles"]
+    bundle.files["enrollments"] = []
+    run = bundle.load(tmp_path / "r", accept=False)
+    assert run.state == REFUSED
+    assert "Nobody in the file is a student" in run.refusal
 
 
 def test_a_missing_school_is_refused_by_name(tmp_path: Path) -> None:
@@ -209,6 +218,7 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
     said, code = command(folder)
     assert code == 1
     assert "1 of 4 phone numbers are not valid" in said
+    assert "To go on all the same: --accept" in said
     said, code = command(folder, "--accept", "--dry-run")
     assert code == 0
     assert "Nothing was changed (dry run)." in said

@@ -405,7 +405,7 @@ people = st.lists(
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(people, people, st.randoms())
 def test_any_roster_twice_and_shuffled_changes_nothing(

@@ -63,6 +63,8 @@ class Command(BaseCommand):
         self._print_problems(run)
         if run.refusal:
             self.stdout.write(f"{run.get_state_display()}: {run.refusal}")
+            if "people" in run.counts and not run.accepted:
+                self.stdout.write("To go on all the same: --accept")
         elif run.dry_run:
             self.stdout.write("Nothing was changed (dry run).")
         else:
