@@ -24,7 +24,6 @@ from messenger.roster.demo_numbers import Number, phone_numbers
 from messenger.roster.layout import LAYOUTS, METADATA_COLUMNS, USERS_1_1, USERS_1_2
 
 DISTRICT_NAME = "Prairie Lakes Public Schools"
-DISTRICT_ZONE = "America/Chicago"
 GRADES = ("KG", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12")
 STAFF_SHARE = 0.045
 STAFF_ROLES = {0: "principal", 2: "counselor", 3: "aide"}  # by turn at a school; else teacher
