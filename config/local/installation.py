@@ -83,7 +83,8 @@ class Installation:
         Returns what the command printed the first time: the users with their passwords.
         """
         password = self.keys["SWITCHBOARD_PASSWORD"]
-        account = ("--username", SWITCHBOARD_ACCOUNT, "--password", password)
+        # One word each: a password may begin with a dash.
+        account = (f"--username={SWITCHBOARD_ACCOUNT}", f"--password={password}")
         self.steps.once("account", lambda: self.manage("switchboard_account", *account))
 
         def set_up() -> str:

@@ -64,7 +64,7 @@ class Doorbell:
         self.log = directory / "log" / "valkey.log"
         self.durable = durable
         self.port = 0
-        self.password = secrets.token_urlsafe(24)
+        self.password = secrets.token_hex(24)
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: int = 0) -> str:
