@@ -18,6 +18,7 @@ import suds.client
 import suds.transport.http
 import zeep
 import zeep.exceptions
+from django.db import connections
 from lxml import etree
 
 from dialer_adapters.shoutpoint.wsdl import message_schema
@@ -250,6 +251,28 @@ def add_and_kill(
     switchboard.start()
     repeat = Wire(switchboard).call("AddChains", *chains, JobRef=job_ref, BatchNumber=batch)
     assert repeat.findtext("{*}Replayed") == "true"
+
+
+def test_a_database_that_goes_and_comes_loses_and_doubles_nothing(
+    switchboard: SwitchboardProcess,
+) -> None:
+    wire = Wire(switchboard)
+    job_ref = str(uuid.uuid4())
+    wire.submit(job_ref, *(chain(f"c{place}", number(110), number(120)) for place in range(500)))
+    for calls in (100, 300, 500):
+        wait_for(lambda calls=calls: Attempt.objects.count() > calls, switchboard)
+        with connections["switchboard"].cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+    ask = envelope("GetJobStatus", [element("JobRef", job_ref)])
+    wait_for(lambda: wire.post(ask)[0] == 200, switchboard)
+    wait_for(lambda: is_final(job_ref), switchboard)
+    totals = ledger.add_up(job_ref)
+    assert (totals.steps, totals.lost, totals.doubled, totals.under_way) == (1000, 0, 0, 0)
+    assert switchboard.process is not None
+    assert switchboard.process.poll() is None
 
 
 def test_after_a_cancel_is_answered_nothing_starts(switchboard: SwitchboardProcess) -> None:
