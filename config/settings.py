@@ -186,8 +186,9 @@ CELERY_TASK_CREATE_MISSING_QUEUES = True
 DIALER_ALLOW_LOOPBACK = env.bool("DIALER_ALLOW_LOOPBACK", default=False)
 # Hosts that an end point may name; empty allows any public one.
 DIALER_ALLOWED_HOSTS = env.list("DIALER_ALLOWED_HOSTS", default=[])
-# First wait after a request in doubt, in seconds; doubles up to five minutes. Tests shorten it.
+# A batch that a worker took belongs to it for so long; outlives every request. Tests shorten it.
 DISPATCH_LEASE_SECONDS = env.float("DISPATCH_LEASE_SECONDS", default=60.0)
+# First wait after a request in doubt, in seconds; doubles up to five minutes. Tests shorten it.
 DISPATCH_FIRST_WAIT = env.float("DISPATCH_FIRST_WAIT", default=2.0)
 
 # Keys that encrypt credentials at rest, newest first; the first one writes, all of them read.

@@ -72,6 +72,16 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
             spec.env["REDIS_URL"] = urlunsplit(parts._replace(path=f"/{number}"))
 
 
+# Minutes long each; started first, so that no worker is left alone with one of them at the end.
+LONGEST = ("test_two_demos", "test_ten_kills", "test_the_main_job_ends", "test_from_writing")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first."""
+    items.sort(key=lambda item: not item.name.startswith(LONGEST))
+
+
 def find_chromium() -> str | None:
     """The browser to drive: CHROMIUM, or the first one on PATH."""
     named = os.environ.get("CHROMIUM")
