@@ -1,4 +1,5 @@
-"""The only writer of launch plans, deliveries and attempts: plan, expand, apply results, close.
+"""The only writer of launch plans, deliveries and attempts: plan, expand, close. What a provider
+reports is written by its other half, `messenger.results`.
 
 Every statement here works on sets and says why it is written as it is; the ORM reads and does the
 small things. `Message.status` is not written here (`lifecycle` does), and what a channel sends is
@@ -16,6 +17,7 @@ from messenger.audience import placing, resolve
 from messenger.audience.criteria import STAFF, Criteria
 from messenger.models import ContactReason, District, LaunchSlice, Message, Mode
 from messenger.models.delivery import ROWS_PER_SLICE
+from messenger.results import BEST_FIRST, results_changed
 
 
 class LedgerError(Exception):
@@ -207,126 +209,6 @@ _EARLIER_TEXT = """LEFT JOIN LATERAL (
         ORDER BY d.id LIMIT 1) twin ON true"""
 
 
-# -------------------------------------------------------------------------------------- results
-
-# What a caller of `apply_results` puts into its temporary table, one row for each new log entry
-# that concerns a step. `attempt_ref` is empty for a step's result without a try; `outcome` is the
-# class of the code ('' while it is pending); `final` says the step will have no further try.
-RESULT_COLUMNS = """
-    message_id bigint NOT NULL, chain bigint NOT NULL, step smallint NOT NULL,
-    attempt_ref varchar(64) NOT NULL, number smallint NOT NULL, revision smallint NOT NULL,
-    mode varchar(6) NOT NULL, code smallint, outcome varchar(12) NOT NULL, final boolean NOT NULL,
-    confirmed boolean NOT NULL, reason varchar(40) NOT NULL, answered_by varchar(20) NOT NULL,
-    started_at timestamptz, ended_at timestamptz, occurred_at timestamptz NOT NULL,
-    duration integer, call_error varchar(200) NOT NULL"""
-
-# A step's result is that of its best try: one that reached someone if there is any, else the latest
-# (contract 6). 'unknown' code 17 and -39 are pending: outcome ''.
-_BEST_FIRST = """(a.confirmed OR a.outcome = 'successful') DESC, a.number DESC, a.revision DESC"""
-
-
-def apply_results(table: str, now: datetime) -> set[int]:
-    """Takes new results from a temporary table of RESULT_COLUMNS into attempts and deliveries.
-
-    Returns the ids of the messages touched. Order and repetition do not matter: an attempt keeps
-    its highest revision, and a step is judged from all its attempts each time. Runs in the
-    collector's transaction; `table` is a name of the collector's own, never user input.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            INSERT INTO messenger_attempt
-                (message_id, chain, step, attempt_ref, number, revision, mode, code, outcome, final,
-                 confirmed, reason, answered_by, started_at, ended_at, occurred_at, duration,
-                 call_error)
-            SELECT DISTINCT ON (message_id, chain, step, attempt_ref)
-                message_id, chain, step, attempt_ref, number, revision, mode, code, outcome, final,
-                confirmed, reason, answered_by, started_at, ended_at, occurred_at, duration,
-                call_error
-            FROM {table} WHERE attempt_ref <> ''
-            ORDER BY message_id, chain, step, attempt_ref, revision DESC
-            ON CONFLICT (message_id, chain, step, attempt_ref) DO UPDATE SET
-                number = excluded.number, revision = excluded.revision, code = excluded.code,
-                outcome = excluded.outcome,
-                final = messenger_attempt.final OR excluded.final,
-                confirmed = excluded.confirmed, reason = excluded.reason,
-                answered_by = excluded.answered_by,
-                started_at = coalesce(excluded.started_at, messenger_attempt.started_at),
-                ended_at = excluded.ended_at, occurred_at = excluded.occurred_at,
-                duration = excluded.duration, call_error = excluded.call_error
-            WHERE messenger_attempt.revision < excluded.revision"""
-        )
-        return _judge_steps(
-            cursor, f"SELECT DISTINCT message_id, chain, step FROM {table}", table, now
-        )
-
-
-def _judge_steps(cursor: CursorWrapper, steps: str, results: str, now: datetime) -> set[int]:
-    """Writes what the attempts of the given steps amount to into their rows.
-
-    `results` names the table whose rows without an attempt are steps that were never tried
-    (canceled, expired, refused). The join is by (message, chain, step) alone: joining on the state
-    made the planner believe in a million pending rows and ran 50 times slower.
-    """
-    cursor.execute(
-        f"""
-        WITH steps AS MATERIALIZED ({steps}),
-        best AS (
-            SELECT DISTINCT ON (s.message_id, s.chain, s.step) s.message_id, s.chain, s.step,
-                a.code, a.outcome, a.confirmed, a.reason, a.occurred_at, a.ended_at
-            FROM steps s JOIN messenger_attempt a
-                ON a.message_id = s.message_id AND a.chain = s.chain AND a.step = s.step
-            ORDER BY s.message_id, s.chain, s.step, {_BEST_FIRST}
-        ), tried AS (
-            SELECT s.message_id, s.chain, s.step, count(*) AS tries, bool_or(a.final) AS final
-            FROM steps s JOIN messenger_attempt a
-                ON a.message_id = s.message_id AND a.chain = s.chain AND a.step = s.step
-            GROUP BY s.message_id, s.chain, s.step
-        ), untried AS (
-            SELECT DISTINCT ON (message_id, chain, step) message_id, chain, step, code, outcome,
-                reason, occurred_at
-            FROM {results} WHERE attempt_ref = '' AND final
-            ORDER BY message_id, chain, step, revision DESC
-        ), verdict AS (
-            SELECT s.message_id, s.chain, s.step, coalesce(t.tries, 0) AS tries,
-                coalesce(t.final, false) OR u.step IS NOT NULL AS final,
-                CASE WHEN t.tries IS NULL THEN u.code ELSE b.code END AS code,
-                CASE WHEN t.tries IS NULL THEN u.outcome ELSE b.outcome END AS outcome,
-                coalesce(b.confirmed, false) AS confirmed,
-                coalesce(CASE WHEN t.tries IS NULL THEN u.reason ELSE b.reason END, '') AS reason,
-                coalesce(b.ended_at, b.occurred_at, u.occurred_at) AS result_at
-            FROM steps s
-            LEFT JOIN tried t USING (message_id, chain, step)
-            LEFT JOIN best b USING (message_id, chain, step)
-            LEFT JOIN untried u USING (message_id, chain, step)
-        ), written AS (
-            UPDATE messenger_delivery d SET
-                state = CASE WHEN v.final OR d.state = 'done' THEN 'done' ELSE 'submitted' END,
-                outcome = CASE WHEN v.final OR d.state = 'done'
-                    THEN coalesce(nullif(v.outcome, ''), 'failed') ELSE '' END,
-                code = v.code, tries = v.tries, confirmed = v.confirmed, reason = v.reason,
-                result_at = v.result_at
-            FROM verdict v
-            WHERE d.message_id = v.message_id AND d.chain = v.chain AND d.step = v.step
-                -- A row that was closed without a try (taken back, canceled) keeps its end.
-                AND (d.state <> 'done' OR (d.tries > 0 AND v.tries > 0))
-            RETURNING d.message_id
-        )
-        SELECT DISTINCT message_id FROM written"""
-    )
-    touched = {row[0] for row in cursor.fetchall()}
-    _results_changed(cursor, touched, now)
-    return touched
-
-
-def _results_changed(cursor: CursorWrapper, message_ids: Iterable[int], now: datetime) -> None:
-    """Tells the summary's tick that rows of these messages have changed (ruling 11)."""
-    cursor.execute(
-        "UPDATE messenger_message SET results_changed_at = %s WHERE id = ANY(%s)",
-        [now, list(message_ids)],
-    )
-
-
 # -------------------------------------------------------------------------------------- closing
 
 
@@ -349,7 +231,7 @@ def settle(message_id: int, now: datetime) -> int:
                 FROM messenger_attempt a
                 WHERE a.message_id = %(message)s
                     AND (a.chain, a.step) IN (SELECT chain, step FROM open)
-                ORDER BY a.chain, a.step, {_BEST_FIRST}
+                ORDER BY a.chain, a.step, {BEST_FIRST}
             )
             UPDATE messenger_delivery d SET state = 'done',
                 outcome = coalesce(nullif(b.outcome, ''), 'failed'), code = b.code,
@@ -360,7 +242,7 @@ def settle(message_id: int, now: datetime) -> int:
         )
         rows = cursor.rowcount
         if rows:
-            _results_changed(cursor, [message_id], now)
+            results_changed(cursor, [message_id], now)
     return int(rows)
 
 
@@ -408,7 +290,7 @@ def close_open_rows(
         )
         rows = cursor.rowcount
         if rows:
-            _results_changed(cursor, [message_id], now)
+            results_changed(cursor, [message_id], now)
     return int(rows)
 
 
@@ -454,7 +336,7 @@ def recheck(message_id: int, chains: tuple[int, int], today: date, now: datetime
         )
         rows = cursor.rowcount
         if rows:
-            _results_changed(cursor, [message_id], now)
+            results_changed(cursor, [message_id], now)
     return int(rows)
 
 

