@@ -35,6 +35,8 @@ def store_plan(message: Message, today: date) -> int:
     criteria = Criteria.from_json(message.criteria)
     parameters = query_parameters(message, criteria, today)
     with connection.cursor() as cursor:
+        # 200,000 students are hashed and sorted in memory, not in files as at the default 4 MB.
+        cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
         for kind, rows in (
             (LaunchSlice.Kind.STUDENTS, resolve.plan_students(criteria)),
             (LaunchSlice.Kind.STAFF, resolve.plan_staff() if STAFF in criteria.deliver_to else ""),
