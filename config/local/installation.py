@@ -107,7 +107,7 @@ class Installation:
         """Read the bundle with the real importer and say how it goes."""
         if "import" in self.steps.done:
             return
-        command = programs.manage("import_roster", str(bundle), "--progress")
+        command = programs.manage("import_roster", str(bundle), "--progress", "--problems=3")
         show_progress(self.supervisor.lines_of(command))
         self.steps.note("import", str(bundle))
 

@@ -28,9 +28,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dry-run", action="store_true", help="compare and change nothing")
         parser.add_argument("--progress", action="store_true", help="say how far it is")
+        parser.add_argument("--problems", type=int, default=SHOWN, help="how many to print")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._percent = -1
+        self._shown = options["problems"]
         run = import_roster(
             options["path"],
             accept=options["accept"],
@@ -75,7 +77,7 @@ class Command(BaseCommand):
         if not total:
             return
         self.stdout.write(f"{total:,} problems ({run.counts['errors']:,} errors):")
-        for problem in run.problems.order_by("severity", "pk")[:SHOWN]:
+        for problem in run.problems.order_by("severity", "pk")[: self._shown]:
             place = ", ".join(
                 part
                 for part in (
@@ -86,5 +88,5 @@ class Command(BaseCommand):
                 if part
             )
             self.stdout.write(f"  {place}: {problem.what} {problem.advice}")
-        if total > SHOWN:
-            self.stdout.write(f"  ... and {total - SHOWN:,} more")
+        if total > self._shown:
+            self.stdout.write(f"  ... and {total - self._shown:,} more, all on the Imports page")
