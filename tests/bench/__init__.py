@@ -6,8 +6,8 @@ and limit take turns, medians are compared, and both must have done the same wor
 some, SCALE=full a million rows, DIRECTORY= keeps the servers' data for the next run.
 
 - `district`, `ground`: what the benchmarks stand on: people, an account, messages, processes
-- `launching` P1 P2, `sending` P3 P5, `collecting` P6, `summing` P7, `reporting` P9,
-  `importing` P10, `growth` P12
+- `launching` P1 P2, `sending` P3 P5, `collecting` P6, `reporting` P7 P9, `importing` P10,
+  `growth` P12; `table` lists them
 - `measure`, `figures`: how time and memory are taken; docs/benchmarks.json and .md
 
 Nothing in the product imports this package.

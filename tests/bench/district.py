@@ -49,15 +49,15 @@ def build_district(families: int) -> None:
         parameters = {"families": families, "first": FIRST, "both": FIRST + SECOND, "later": LATER}
         for statement in (*_PLACES, *_PEOPLE, *_DEVICES):
             cursor.execute(statement, parameters)
-        for table in _TABLES:
+        for table in TABLES:
             cursor.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             )
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE " + ", ".join(_TABLES))
+        cursor.execute("VACUUM ANALYZE " + ", ".join(TABLES))
 
 
-_TABLES = (
+TABLES = (
     "messenger_school", "messenger_calendar", "messenger_person", "messenger_enrollment",
     "messenger_relationship", "messenger_household", "messenger_householdmembership",
     "messenger_contactpoint", "messenger_contactpreference",

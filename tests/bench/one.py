@@ -16,7 +16,7 @@ def main(name: str) -> None:
     from tests.bench.ground import Ground
     from tests.bench.table import BENCHMARKS
 
-    figures = BENCHMARKS[name].measure(Ground.from_environment())
+    figures = BENCHMARKS[name](Ground.from_environment())
     print(json.dumps([asdict(figure) for figure in figures]), flush=True)
 
 

@@ -1,0 +1,235 @@
+"""P3, sending: from confirm to the last chain that the dialer has stored. P5, an emergency: from
+confirm to the first SubmitJob that is accepted.
+
+Both confirm through the pages by HTTP, and the product's own web, workers and beat do the rest. The
+limit of P3 is the larger of two things that must happen: the expansion alone (P1), and the
+switchboard fed with the same envelopes, ready made. That of P5 is a bare SubmitJob.
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from threading import Event
+from time import monotonic, perf_counter, time
+from uuid import uuid4
+
+import requests
+from django.urls import reverse
+from django.utils import timezone
+
+from dialer_adapters.contract import FrozenJob
+from dialer_adapters.shoutpoint import mapping
+from dialer_adapters.shoutpoint.endpoint import check_endpoint
+from dialer_adapters.shoutpoint.transport import Wire
+from messenger import lifecycle
+from messenger.models import Message, User
+from tests.bench.figures import Figure
+from tests.bench.ground import Ground, ask, make_draft
+from tests.bench.launching import Expansion
+from tests.bench.measure import Run, alternate, percentile, with_children
+from voice import account, collect, dispatch
+from voice.models import DialerBatch, DialerJob
+
+PATIENCE = 600.0  # seconds until a message that does not get on is given up
+_nobody = Event()  # never set: a wait that ends by its time
+
+
+class Sender:
+    """Someone at a browser: signed in, confirming drafts."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.web = ground.web.rstrip("/")
+        self.session = requests.Session()
+        self.session.trust_env = False
+        page = self.web + reverse("login")
+        self.session.get(page, timeout=30)
+        answer = self._post(page, username=ground.username, password=ground.password)
+        assert "sessionid" in self.session.cookies, f"not signed in: {answer.status_code}"
+
+    def _post(self, address: str, **fields: str) -> requests.Response:
+        fields["csrfmiddlewaretoken"] = self.session.cookies["csrftoken"]
+        return self.session.post(
+            address, data=fields, headers={"Referer": address}, timeout=120, allow_redirects=False
+        )
+
+    def confirm(self, school_ids: tuple[int, ...], tool: str) -> tuple[Message, float]:
+        """Presses the button; the message and the moment of pressing (seconds of the epoch)."""
+        draft = make_draft(school_ids, tool)
+        began = time()
+        answer = self._post(self.web + reverse(f"{tool}_confirm", args=[draft.uuid]))
+        assert answer.status_code == 302, f"not confirmed: {answer.status_code}"
+        draft.refresh_from_db()
+        assert draft.message is not None
+        return draft.message, began
+
+
+def wait_for(done: Callable[[], bool], words: str) -> None:
+    until = monotonic() + PATIENCE
+    while not done():
+        if monotonic() > until:
+            raise TimeoutError(words)
+        _nobody.wait(0.02)
+
+
+def end(message: Message) -> None:
+    """Cancels a message and waits until nothing of it is under way."""
+    lifecycle.request_cancel(message.pk, User.objects.get(username="admin"))
+
+    def ended() -> bool:
+        dispatch.push(message.pk)
+        collect.collect(seconds=2)
+        message.refresh_from_db()
+        return message.finished
+
+    wait_for(ended, f"message {message.pk} does not end after its cancel")
+
+
+class Sending:
+    """Both sides of P3 for a message of about `rows` deliveries."""
+
+    def __init__(self, ground: Ground, rows: int) -> None:
+        self.ground = ground
+        self.school_ids = ground.schools_for(rows)
+        self.sender = Sender(ground)
+        self.alone = Expansion(ground, rows)
+        self.rows = 0
+        self.parts: tuple[float, float] = (0.0, 0.0)
+        self.job: FrozenJob | None = None
+        self.batches: list[tuple[int, str]] = []
+
+    def subject(self) -> Run:
+        message, began = self.sender.confirm(self.school_ids, "general")
+        job = DialerJob.objects.filter(message=message)
+        wait_for(
+            lambda: job.filter(all_accepted_at__isnull=False).exists(),
+            "the last chain is not accepted",
+        )
+        row = job.get()
+        assert row.all_accepted_at is not None
+        seconds = row.all_accepted_at.timestamp() - began
+        self.rows = ask(
+            "SELECT count(*) FROM messenger_delivery WHERE message_id = %s", [message.pk]
+        )[0]
+        self.job = FrozenJob.from_json(row.content)
+        accepted = row.batches.filter(state=DialerBatch.State.ACCEPTED, total_chains=None)
+        self.batches = list(accepted.order_by("number").values_list("number", "content"))
+        end(message)
+        return Run(seconds, row.total_chains)
+
+    def limit(self) -> Run:
+        """The larger of the expansion alone and the switchboard alone."""
+        fed, chains = self._feed()
+        expanded = self.alone.subject().seconds
+        self.parts = (expanded, fed)
+        return Run(max(fed, expanded), chains)
+
+    def _feed(self) -> tuple[float, int]:
+        assert self.job is not None
+        # A window that begins tomorrow: nothing is dialed while the next side is measured.
+        tomorrow = timezone.now() + timedelta(days=1)
+        job = replace(
+            self.job,
+            job_ref=str(uuid4()),
+            window_start=tomorrow,
+            window_end=tomorrow + timedelta(hours=1),
+        )
+        chains = [json.loads(content) for _number, content in self.batches]
+        total = sum(len(part) for part in chains)
+        first = mapping.submit_envelope(job, chains[0], None)
+        rest = [
+            mapping.add_chains_envelope(job.job_ref, number, part, None)
+            for (number, _content), part in zip(self.batches[1:], chains[1:], strict=True)
+        ]
+        last = mapping.add_chains_envelope(job.job_ref, self.batches[-1][0] + 1, [], total)
+        wire = Wire(
+            check_endpoint(self.ground.endpoint, allow_loopback=True),
+            self.ground.switchboard_user,
+            self.ground.switchboard_password,
+        )
+        began = perf_counter()
+        stored = mapping.submitted(wire.exchange("SubmitJob", first).element).chains_accepted
+        with ThreadPoolExecutor(max_workers=dispatch.IN_FLIGHT) as lines:
+            answers = lines.map(lambda body: wire.exchange("AddChains", body), rest)
+            stored += sum(mapping.submitted(answer.element).chains_accepted for answer in answers)
+        sealed = mapping.submitted(wire.exchange("AddChains", last).element).sealed
+        seconds = perf_counter() - began
+        assert sealed, "the switchboard has not all chains"
+        account.adapter().cancel(job.job_ref)
+        return seconds, stored
+
+
+def measure_sending(ground: Ground) -> list[Figure]:
+    ground.ensure_district()
+    both = Sending(ground, ground.size.rows)
+    compared = alternate(
+        both.subject,
+        both.limit,
+        rounds=ground.size.rounds,
+        processes=lambda: with_children(ground.processes or {}),
+    )
+    expanded, fed = both.parts
+    highest = sorted(compared.peaks.items(), key=lambda item: -item[1])[:3]
+    return [
+        Figure(
+            "P3",
+            "send: from confirm to the last chain accepted and durable",
+            both.rows,
+            compared.seconds,
+            compared.limit_seconds,
+            compared.ratio,
+            goal=2.0,
+            peak_mb=compared.peak_mb,
+            note=f"Confirm by HTTP POST (the page counts the audience once more), then the "
+            f"product's own workers. Limit: the larger of the expansion alone ({expanded:.2f} s in "
+            f"the last round) and the switchboard fed with ready envelopes ({fed:.2f} s). Largest "
+            + "processes: "
+            + ", ".join(f"{name} {peak:.0f} MB" for name, peak in highest)
+            + ".",
+        )
+    ]
+
+
+def measure_emergency(ground: Ground) -> list[Figure]:
+    ground.ensure_district()
+    sender, schools = Sender(ground), ground.all_schools()
+    ours: list[float] = []
+    bare: list[float] = []
+    students = 0
+    for trial in range(ground.size.trials + 1):
+        message, began = sender.confirm(schools, "emergency")
+        job = DialerJob.objects.filter(message=message, accepted_at__isnull=False)
+        wait_for(job.exists, "no SubmitJob is accepted")
+        accepted = job.get()
+        assert accepted.accepted_at is not None
+        seconds = accepted.accepted_at.timestamp() - began
+        students = ask(
+            "SELECT sum(cardinality(person_ids)) FROM messenger_launchslice WHERE message_id = %s",
+            [message.pk],
+        )[0]
+        content = DialerBatch.objects.get(job=accepted, number=0).content
+        end(message)
+        frozen = replace(FrozenJob.from_json(accepted.content), job_ref=str(uuid4()))
+        chains = json.loads(content)
+        adapter = account.adapter()
+        started = perf_counter()
+        adapter.submit(frozen, chains)
+        alone = perf_counter() - started
+        adapter.cancel(frozen.job_ref)
+        if trial:  # the first one warms every process up
+            ours.append(seconds)
+            bare.append(alone)
+    return [
+        Figure(
+            "P5",
+            "emergency, idle: from confirm to the first SubmitJob accepted, p95",
+            students,
+            percentile(ours, 0.95),
+            percentile(bare, 0.95),
+            goal_seconds=1.0,
+            note=f"{len(ours)} trials, each canceled after its acceptance; rows are students of "
+            f"{ground.size.families:,} families. Median {percentile(ours, 0.5):.3f} s, slowest "
+            f"{max(ours):.3f} s. Limit: a bare SubmitJob with the same first batch, p95.",
+        )
+    ]
