@@ -95,6 +95,7 @@ class Sending:
         self.sender = Sender(ground)
         self.alone = Expansion(ground, rows)
         self.rows = 0
+        self.chains = 0
         self.parts: tuple[float, float] = (0.0, 0.0)
         self.job: FrozenJob | None = None
         self.batches: list[tuple[int, str]] = []
@@ -112,6 +113,7 @@ class Sending:
         self.rows = ask(
             "SELECT count(*) FROM messenger_delivery WHERE message_id = %s", [message.pk]
         )[0]
+        self.chains = row.total_chains or 0
         self.job = FrozenJob.from_json(row.content)
         accepted = row.batches.filter(state=DialerBatch.State.ACCEPTED, total_chains=None)
         self.batches = list(accepted.order_by("number").values_list("number", "content"))
