@@ -108,7 +108,8 @@ def links(criteria: Criteria, of_slice: bool = True) -> str:
     once for each student (A3-02, A4-07), active or not. A student who is their own messenger
     contact (emancipated) counts as a contact."""
     # Says nothing new, but gives the index a list to walk: 0.5 µs a row instead of 2 by a join.
-    among = " AND r.student_id = ANY(%(people)s)" if of_slice else ""
+    people = "%(people)s" if of_slice else "ARRAY(SELECT student_id FROM students)"
+    among = f" AND r.student_id = ANY({people})"
     parts = []
     if CONTACTS in criteria.deliver_to:
         parts.append(f"""

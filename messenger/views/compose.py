@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from messenger import lifecycle, rights
 from messenger.audience.criteria import CONTACTS, STAFF
-from messenger.audience.preview import Preview, preview
+from messenger.audience.preview import Preview, blockers_of, preview
 from messenger.composition import EMERGENCY_TOOL, Composition
 from messenger.forms.compose import LONGEST_VOICE_TEXT, ComposeForm, initial_of
 from messenger.models import Message, MessageDraft
@@ -130,7 +130,7 @@ def _problems_now(user: Any, composition: Composition) -> list[str]:
     problems = problems_of_reach(user, composition)
     if problems or composition.emergency:
         return problems
-    return preview(composition).blockers
+    return blockers_of(composition)
 
 
 @require_POST
