@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -81,10 +81,22 @@ def carry_out(run: RosterImport, progress: Callback | None = None) -> bool:
         except Exception:
             if connection.in_atomic_block:
                 raise  # the caller's transaction is lost, and the run with it
-            connection.close()  # forgets the staging tables, whatever state they are in
+            _forget_staging()
             _end(run, State.FAILED, _("The import broke off; nothing was changed. Import again."))
             raise
     return True
+
+
+def _forget_staging() -> None:
+    """Remove the staging tables after a fault; a session that is lost takes them with it.
+
+    The session is kept where it can be: the lock must be given back before this call returns, and
+    the server frees the locks of a closed session only when it notices.
+    """
+    try:
+        drop_staging()
+    except DatabaseError:
+        connection.close()
 
 
 def _refuse(run: RosterImport, why: str) -> RosterImport:
