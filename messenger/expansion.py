@@ -1,9 +1,8 @@
-"""Expanding a message's slices one after the other, the next one worked out while one is written.
+"""Expanding a message's slices on two lines at once, each with a connection of its own.
 
-Two lines do it, each with a connection of its own: what a slice's rows are needs only reading and
-takes about as long as inserting them, so that both of two cores have work. Rows are written in the
-order of the slices all the same. What a slice is and how it is written never lives here
-(`lifecycle`, `ledger`).
+Both work slices out and write them beside each other, so that both of two cores have work; they
+commit in the order of the slices, because a number is compared with every slice before it. What a
+slice is and how it is written never lives here (`lifecycle`, `ledger`).
 """
 
 from collections import deque
@@ -22,31 +21,31 @@ ENOUGH_FOR_TWO = 5
 
 
 class Turns:
-    """Who works out which slice, and whose turn it is to write; shared by the two lines."""
+    """Who writes which slice, and whose turn it is to commit; shared by the two lines."""
 
     def __init__(self, numbers: list[int], until: float) -> None:
         self._waiting = deque(numbers)
-        self._unwritten = deque(numbers)
+        self._uncommitted = deque(numbers)
         self._until = until
         self._changed = Condition()
         self._broken = False
 
     def take(self) -> int | None:
-        """The next slice to work out; None when there is none or the time is up."""
+        """The next slice to write; None when there is none or the time is up."""
         with self._changed:
             if self._broken or not self._waiting or monotonic() > self._until:
                 return None
             return self._waiting.popleft()
 
     def await_turn(self, number: int) -> bool:
-        """Waits until every slice before this one is written; False when that will not be."""
+        """Waits until every slice before this one is committed; False when that will not be."""
         with self._changed:
-            self._changed.wait_for(lambda: self._broken or self._unwritten[0] == number)
+            self._changed.wait_for(lambda: self._broken or self._uncommitted[0] == number)
             return not self._broken
 
-    def written(self) -> None:
+    def committed(self) -> None:
         with self._changed:
-            self._unwritten.popleft()
+            self._uncommitted.popleft()
             self._changed.notify_all()
 
     def give_up(self) -> None:
@@ -86,8 +85,9 @@ def _run_line(message_id: int, turns: Turns) -> None:
     finished = False
     try:
         while (number := turns.take()) is not None:
-            lifecycle.expand_next(message_id, number, partial(turns.await_turn, number))
-            turns.written()
+            if not lifecycle.expand_ahead(message_id, number, partial(turns.await_turn, number)):
+                return  # the last one, or canceled: what the other line has written has no use
+            turns.committed()
         finished = True
     finally:
         if not finished:

@@ -178,59 +178,72 @@ def today(now: datetime) -> date:
     return now.astimezone(District.current().zone).date()
 
 
-def expand_next(
-    message_id: int, ahead: int | None = None, await_turn: Callable[[], bool] = lambda: True
-) -> bool:
+def expand_next(message_id: int) -> bool:
     """Expands the next planned slice of a message: rows, chains and frozen batches in one
-    transaction (ruling 14). False when nothing is planned any more, or the turn did not come.
+    transaction (ruling 14). False when nothing is planned any more.
 
     Takes the message FOR SHARE, so that a cancel (which takes it FOR UPDATE) waits for the slice
     or the slice sees the cancel. A second worker waits for the slice and finds it frozen.
-
-    With `ahead`, the rows of that slice are worked out first, and nothing is locked or written
-    before `await_turn` returns True: the slice before it may be on its way to the tables meanwhile.
     """
     with transaction.atomic():
-        prepared: LaunchSlice | None = None
-        if ahead is not None:
-            prepared = LaunchSlice.objects.get(message_id=message_id, number=ahead)
-            message = Message.objects.get(pk=message_id)
-            ledger.prepare(message, prepared, today(timezone.now()))
-            if not await_turn():
-                return False
         message = shared(message_id)
-        launch_slice = (
-            LaunchSlice.objects.select_for_update()
-            .filter(message_id=message_id, state=LaunchSlice.State.PLANNED)
-            .order_by("number")
-            .first()
-        )
+        launch_slice = _lock_next(message)
         if launch_slice is None:
             return False
-        if message.cancel_requested_at is not None:
-            LaunchSlice.objects.filter(
-                message_id=message_id, state=LaunchSlice.State.PLANNED
-            ).update(state=LaunchSlice.State.CANCELED)
-            return False
         now = timezone.now()
-        if launch_slice != prepared:  # another one than expected: a worker failed or was faster
-            ledger.prepare(message, launch_slice, today(now))
-        modes = list(message.modes.values_list("mode", flat=True))
-        launch_slice.deliveries = ledger.write_prepared(message, launch_slice, now)
-        launch_slice.chains = sum(
-            channel.plan(message, launch_slice) for channel in channels_for(modes)
-        )
-        launch_slice.state = LaunchSlice.State.FROZEN
-        launch_slice.save(update_fields=["deliveries", "chains", "state"])
-        Message.objects.filter(pk=message_id).update(results_changed_at=now)
-        more = LaunchSlice.objects.filter(
-            message_id=message_id, state=LaunchSlice.State.PLANNED
-        ).exists()
-        if not more:
-            _plan_complete(message, now)
-        for channel in channels_for(modes):
-            channel.hand_over(message)
-        return more
+        written = ledger.write_slice(message, launch_slice, now, today(now))
+        return _freeze(message, launch_slice, written, now)
+
+
+def expand_ahead(message_id: int, number: int, await_turn: Callable[[], bool]) -> bool:
+    """The same for the slice of this number, while the slices before it are still under way.
+
+    Its rows are worked out and written, and stay invisible; nothing is locked and nothing is
+    compared with the slices before it until `await_turn` returns True, when they are committed.
+    False when nothing is planned any more, the turn did not come, or the message was canceled.
+    """
+    with transaction.atomic():
+        message = Message.objects.get(pk=message_id)
+        if message.cancel_requested_at is not None:
+            return False
+        prepared = LaunchSlice.objects.get(message_id=message_id, number=number)
+        now = timezone.now()
+        written = ledger.write_slice(message, prepared, now, today(now))
+        launch_slice = _lock_next(shared(message_id)) if await_turn() else None
+        if launch_slice != prepared:
+            # Canceled, or somebody else's meanwhile: what was written was never there.
+            transaction.set_rollback(True)
+            return False
+        return _freeze(message, prepared, written, now)
+
+
+def _lock_next(message: Message) -> LaunchSlice | None:
+    """The next planned slice, locked; None when there is none or the message was canceled."""
+    if message.cancel_requested_at is not None:
+        return None
+    planned = LaunchSlice.objects.select_for_update().filter(
+        message=message, state=LaunchSlice.State.PLANNED
+    )
+    return planned.order_by("number").first()
+
+
+def _freeze(
+    message: Message, launch_slice: LaunchSlice, written: ledger.Written, now: datetime
+) -> bool:
+    """Ends a slice whose rows are written. Returns whether more are planned."""
+    ledger.join_latest(message, launch_slice, written.unseen)
+    channels = channels_for(message.modes.values_list("mode", flat=True))
+    launch_slice.deliveries = written.rows
+    launch_slice.chains = sum(channel.plan(message, launch_slice) for channel in channels)
+    launch_slice.state = LaunchSlice.State.FROZEN
+    launch_slice.save(update_fields=["deliveries", "chains", "state"])
+    Message.objects.filter(pk=message.pk).update(results_changed_at=now)
+    more = message.slices.filter(state=LaunchSlice.State.PLANNED).exists()
+    if not more:
+        _plan_complete(message, now)
+    for channel in channels:
+        channel.hand_over(message)
+    return more
 
 
 def shared(message_id: int) -> Message:

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 # A task gives its worker back after this many seconds and rings itself again (limit: 90 s).
 EXPAND_SECONDS = 45
+# Of an emergency sooner: there are four urgent workers, and the first call of the next emergency
+# must not wait until this one is expanded.
+EXPAND_SECONDS_URGENT = 5
 
 
 @shared_task
@@ -44,7 +47,8 @@ def _expand(message_id: int) -> None:
     if first:
         for channel in channels_for(modes):
             channel.prepare(message)
-    if expansion.expand(message_id, EXPAND_SECONDS):
+    seconds = EXPAND_SECONDS_URGENT if message.emergency else EXPAND_SECONDS
+    if expansion.expand(message_id, seconds):
         doorbell.expand(message_id, urgent=message.emergency)
 
 

@@ -7,6 +7,7 @@ fictional (exchange 555). Users, messages and voice settings never live here.
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
@@ -28,6 +29,13 @@ from messenger.models import (
 )
 from messenger.models.contact import ALL_BUT_TEACHER
 from messenger.roster.families import recompute_families
+
+ZONE = "America/Chicago"
+
+
+def local_today() -> date:
+    """The date in the district's zone: what "yesterday" and "ended" mean in a test."""
+    return timezone.localdate(timezone=ZoneInfo(ZONE))
 
 
 @dataclass
@@ -118,7 +126,7 @@ def school_year(today: date) -> tuple[int, date, date]:
 def add_school(name: str, sourced_id: str) -> tuple[School, Calendar]:
     """A school with its current calendar."""
     school = School.objects.create(name=name, sourced_id=sourced_id, identifier=sourced_id)
-    year, start, end = school_year(timezone.localdate())
+    year, start, end = school_year(local_today())
     calendar = Calendar.objects.create(
         school=school,
         name=f"{year - 1}-{year} {name}",
@@ -238,7 +246,7 @@ def build_world() -> World:
     """Write the world into an empty database and return its people."""
     district = District.current()
     district.name = "Prairie Lakes Public Schools"
-    district.time_zone = "America/Chicago"
+    district.time_zone = ZONE
     district.voice_enabled = True
     district.save()
     elementary, first_year = add_school("Cedar Elementary", "school-elementary")
@@ -332,7 +340,7 @@ def _add_devices(world: World) -> None:
 
 
 def _add_relationships(world: World) -> None:
-    today = timezone.localdate()
+    today = local_today()
     high = world.years[world.high.pk]
     world.iris = add_student("Iris Day", high, "12")
     world.no_mark, world.ended = add_person("Una Day"), add_person("Vic Day")
@@ -370,7 +378,7 @@ def _add_marks(world: World) -> None:
 
 
 def _add_past(world: World) -> None:
-    today = timezone.localdate()
+    today = local_today()
     elementary, middle = world.years[world.elementary.pk], world.years[world.middle.pk]
     world.max = add_student("Max Holm", elementary, "02")
     world.stayed, world.moved_out = add_person("Tess Holm"), add_person("Karl Holm")
@@ -408,7 +416,7 @@ def _add_past(world: World) -> None:
 
 
 def _add_staff(world: World) -> None:
-    yesterday = timezone.localdate() - timedelta(days=1)
+    yesterday = local_today() - timedelta(days=1)
     world.principal = add_staff("Paula Quist", world.high, "Principal")
     add_phone(world.principal, Device.CELL, "+16125550421")
     add_phone(world.principal, Device.WORK, "+16125550422", extension="11")

@@ -45,11 +45,12 @@ def web(listener: socket.socket) -> Program:
 
 def background(directory: Path) -> list[Program]:
     """The two workers and beat."""
-    # A worker of an urgent message never waits behind a report: it reads no other queue.
+    # A worker of an urgent message never waits behind a report: it reads no other queue. Four:
+    # two emergencies at once are expanded and sent.
     everyday = str(max(4, os.cpu_count() or 4))
     schedule = str(directory / "beat-schedule")
     return [
-        _celery("worker-urgent", *_worker_words("urgent", URGENT_QUEUE, "2")),
+        _celery("worker-urgent", *_worker_words("urgent", URGENT_QUEUE, "4")),
         _celery("worker", *_worker_words("worker", QUEUES, everyday)),
         # No pid file: after a kill -9 a stale one would keep beat from starting.
         _celery("beat", "beat", "--schedule", schedule, "--pidfile", ""),

@@ -22,8 +22,8 @@ DEFAULT_DEVICE_ORDER = ["cell", "work", "other", "pager"]
 
 # Slice ends, in students: small ones first so that the first call leaves at once (performance.md:
 # one transaction for 100,000 families let the first call wait 48.9 s; slices: 0.1 to 0.3 s).
-SLICE_ENDS = [200, 700, 1_700, 3_700, 7_700]
-SLICE_STUDENTS = 8_000
+SLICE_ENDS = [200, 1_200]
+SLICE_STUDENTS = 2_000
 # Families stay together up to this many students (ruling 13: about 200 people).
 FAMILY_STUDENTS = 100
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from messenger.models import (
     ContactPreference,
@@ -18,7 +17,7 @@ from messenger.models import (
     Relationship,
 )
 from tests.launch.sending import launched, verified_account
-from tests.world import Device, World, add_phone, build_world
+from tests.world import Device, World, add_phone, build_world, local_today
 from voice.models import CallChain, DialerBatch
 
 pytestmark = pytest.mark.django_db
@@ -256,7 +255,7 @@ def test_household_preferences_are_one_set_for_all_its_members(world: World) -> 
     assert not Delivery.objects.filter(message=message, device=Device.HOUSEHOLD).exists()
     marks.update(reasons=63)
     HouseholdMembership.objects.filter(household=world.household, person=world.dad).update(
-        end_date=timezone.localdate() - timedelta(days=1)
+        end_date=local_today() - timedelta(days=1)
     )
     message = launched([world.elementary], grades=("05",))
     (row,) = Delivery.objects.filter(message=message, device=Device.HOUSEHOLD)

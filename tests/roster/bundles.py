@@ -14,7 +14,7 @@ from pathlib import Path
 from messenger.models import RosterImport
 from messenger.roster.importer import import_roster
 from messenger.roster.layout import LAYOUTS, USERS_1_1, USERS_1_2
-from tests.world import school_year
+from tests.world import local_today, school_year
 
 Row = dict[str, str]
 SPAN = {"startDate": "2026-07-01", "endDate": "2027-06-30"}
@@ -159,9 +159,7 @@ def as_1_2(bundle: Bundle) -> Bundle:
 
 def year_name() -> str:
     """The school year of today as the importer assumes it."""
-    from django.utils import timezone
-
-    ends, _start, _end = school_year(timezone.localdate())
+    ends, _start, _end = school_year(local_today())
     return f"{ends - 1}-{ends}"
 
 
