@@ -25,6 +25,8 @@ IMPORT_RUN = "import.run"
 SETTINGS_VIEW = "settings.view"
 SETTINGS_EDIT = "settings.edit"
 CREDENTIALS_EDIT = "credentials.edit"
+# Hosting's own: the add-ons of a district's contract and its lines (A1-01, A1-19).
+HOSTING_EDIT = "hosting.edit"
 
 ALL_RIGHTS = frozenset(
     {
@@ -41,16 +43,18 @@ ALL_RIGHTS = frozenset(
         SETTINGS_VIEW,
         SETTINGS_EDIT,
         CREDENTIALS_EDIT,
+        HOSTING_EDIT,
     }
 )
 
 # Ready roles; `set_up_roles` writes them and never changes one that a district has edited.
 READY_ROLES: dict[str, frozenset[str]] = {
-    "District administrator": ALL_RIGHTS,
+    "District administrator": ALL_RIGHTS - {HOSTING_EDIT},
     "School secretary": frozenset(
         {LOG_VIEW_OWN, LOG_VIEW_ALL, LOG_REPORT, SEND_GENERAL, CANCEL_OWN, CANCEL_ANY}
     ),
     "Read-only": frozenset({LOG_VIEW_OWN, LOG_VIEW_ALL, LOG_REPORT}),
+    "Hosting": frozenset({SETTINGS_VIEW, CREDENTIALS_EDIT, HOSTING_EDIT}),
 }
 
 

@@ -13,6 +13,14 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
+class SecondDoor(models.TextChoices):
+    """What is known of the second end point."""
+
+    UNVERIFIED = "unverified", _("Not verified")
+    VERIFIED = "verified", _("Verified")
+    REFUSED = "refused", _("Refused")
+
+
 class VoiceSettings(models.Model):
     """The Voice Settings tab (singleton row, id 1).
 
@@ -26,6 +34,15 @@ class VoiceSettings(models.Model):
     password_encrypted = models.TextField(blank=True)
     endpoint = models.URLField(_("URL End Point"), max_length=300, blank=True)
     second_endpoint = models.URLField(_("Second URL End Point"), max_length=300, blank=True)
+    # Which door the second one is (ruling 23): used only while "verified", that is, found to lead
+    # to the same account as the first.
+    second_state = models.CharField(
+        max_length=10, choices=SecondDoor.choices, default=SecondDoor.UNVERIFIED
+    )
+    second_checked_at = models.DateTimeField(null=True, blank=True)
+    second_trouble = models.CharField(max_length=300, blank=True, default="")
+    password_set_at = models.DateTimeField(null=True, blank=True)
+    password_set_by = models.CharField(max_length=310, blank=True, default="")
     verified = models.BooleanField(default=False)
     verified_at = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
@@ -55,6 +72,12 @@ class VoiceSettings(models.Model):
     emergency_result_timeout = models.PositiveSmallIntegerField(default=120)
     default_caller_id = models.CharField(_("Caller ID"), max_length=20, blank=True)
     text_sender = models.CharField(_("Text sender"), max_length=20, blank=True, default="82290")
+    # The contract's lines, set by hosting (A1-19); none means as many as the dialer gives. The
+    # dialer's own figures come with each verification.
+    lines = models.PositiveSmallIntegerField(_("Lines"), null=True, blank=True)
+    emergency_lines = models.PositiveSmallIntegerField(_("Emergency lines"), null=True, blank=True)
+    dialer_lines = models.PositiveIntegerField(null=True, blank=True)
+    dialer_emergency_lines = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_voice_settings")]
@@ -247,3 +270,29 @@ class LogEntry(models.Model):
     final = models.BooleanField()
     confirmed = models.BooleanField()
     rest = models.JSONField(null=True)
+
+
+class EmergencyAlarm(models.Model):
+    """An emergency of which the dialer accepted nothing in time (F7); one a message.
+
+    Raised and ended by `voice.alarms`: the banner shows while `ended_at` is empty. Notices go out
+    once each; `*_claimed_at` keeps two ticks from sending the same one.
+    """
+
+    message = models.OneToOneField(
+        "messenger.Message", on_delete=models.CASCADE, related_name="emergency_alarm"
+    )
+    raised_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True)
+    notified_at = models.DateTimeField(null=True)
+    notified = models.PositiveIntegerField(default=0, help_text="Addresses that took the notice.")
+    ended_at = models.DateTimeField(null=True)
+    end_claimed_at = models.DateTimeField(null=True)
+    end_notified_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["raised_at"], condition=models.Q(ended_at=None), name="alarm_standing"
+            )
+        ]

@@ -16,6 +16,7 @@ from messenger.models.delivery import Attempt, Delivery, LaunchSlice
 from messenger.models.household import Household, HouseholdMembership
 from messenger.models.message import Message, MessageDraft, MessageMode
 from messenger.models.person import Person, Relationship, StaffAssignment
+from messenger.models.pulse import QueuePulse
 from messenger.models.roster import RosterImport, RosterProblem
 from messenger.models.school import (
     Calendar,
@@ -47,6 +48,7 @@ __all__ = [
     "MessageMode",
     "Mode",
     "Person",
+    "QueuePulse",
     "Relationship",
     "Role",
     "RoleAssignment",
