@@ -4,7 +4,7 @@
 from its `AppConfig.ready` (ruling 12). No channel's rule is written here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,7 +69,7 @@ def register(channel: Channel) -> None:
         _channels.append(channel)
 
 
-def channels_for(modes: Iterable[str]) -> Iterator[Channel]:
+def channels_for(modes: Iterable[str]) -> list[Channel]:
     """The channels that carry any of the modes, each once."""
     wanted = frozenset(modes)
-    return (channel for channel in _channels if channel.modes & wanted)
+    return [channel for channel in _channels if channel.modes & wanted]

@@ -114,3 +114,19 @@ def test_a_fault_in_one_line_ends_the_other(world: World, monkeypatch: pytest.Mo
     assert not expansion.expand(message.pk, LONG_ENOUGH)
     numbers = LaunchSlice.objects.filter(message=message, state=LaunchSlice.State.FROZEN)
     assert numbers.count() == message.slices.count()
+
+
+def test_every_slice_is_handed_over_as_it_is_committed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call leaves while the rest expands, not at the next tick."""
+    rung: list[int] = []
+    monkeypatch.setattr(
+        "voice.doorbell.dispatch", lambda message_id, *, urgent: rung.append(message_id)
+    )
+    message = started()
+    assert not expansion.expand(message.pk, LONG_ENOUGH)
+    assert rung == [message.pk] * message.slices.count()
+    alone = started()
+    lifecycle.expand_next(alone.pk)
+    assert rung[-1] == alone.pk
