@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from messenger.audience.criteria import Criteria
 from messenger.models import ContactReason, MessageDraft, Mode
@@ -18,12 +19,27 @@ TOOLS: dict[str, tuple[str, ContactReason]] = {
     "general": ("Message Builder", ContactReason.GENERAL),
     EMERGENCY_TOOL: ("Emergency Messenger", ContactReason.EMERGENCY),
 }
+# BCP 47 languages that a message may be spoken in; the first is what a message starts with.
+LANGUAGES = [
+    ("en-US", _("English")),
+    ("es-US", _("Spanish")),
+    ("ar", _("Arabic")),
+    ("zh-CN", _("Chinese")),
+    ("fr-FR", _("French")),
+    ("ht-HT", _("Haitian Creole")),
+    ("hi-IN", _("Hindi")),
+    ("ko-KR", _("Korean")),
+    ("pt-BR", _("Portuguese")),
+    ("ru-RU", _("Russian")),
+    ("vi-VN", _("Vietnamese")),
+]
 
 
 @dataclass(frozen=True)
 class Composition:
     """A message before confirm. `scheduled_at` empty is now; window times are wall time in the
-    district's zone, empty for the district's own hours."""
+    district's zone, empty for the district's own hours. `recording` is what the phone's channel
+    calls the sender's recording (`channels.registry.Recorder`), empty when the words are read."""
 
     tool: str
     subject: str
@@ -33,6 +49,9 @@ class Composition:
     window_start: time | None = None
     window_end: time | None = None
     modes: tuple[str, ...] = (Mode.VOICE.value,)
+    language: str = LANGUAGES[0][0]
+    recording: str = ""
+    sender_id: int | None = None
 
     @property
     def emergency(self) -> bool:
@@ -49,8 +68,8 @@ class Composition:
     @classmethod
     def from_draft(cls, draft: MessageDraft) -> "Composition":
         """Reads `draft.content`: subject, voice_text, criteria, scheduled_at (ISO with offset or
-        null), window_start and window_end ("HH:MM"). An emergency has neither time nor window
-        (A2-01, A2-02), whatever the draft says."""
+        null), window_start and window_end ("HH:MM"), language and recording. An emergency has
+        neither time nor window (A2-01, A2-02), whatever the draft says."""
         content = draft.content
         emergency = draft.tool == EMERGENCY_TOOL
         scheduled = None if emergency else content.get("scheduled_at")
@@ -63,6 +82,9 @@ class Composition:
             window_start=None if emergency else _time(content.get("window_start")),
             window_end=None if emergency else _time(content.get("window_end")),
             modes=tuple(content.get("modes", (Mode.VOICE.value,))),
+            language=content.get("language", LANGUAGES[0][0]),
+            recording=content.get("recording", ""),
+            sender_id=draft.user_id,
         )
 
 

@@ -12,6 +12,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+# Tables of this app too: what a call sounds like.
+from voice import sound_models as sound_models
+
 
 class SecondDoor(models.TextChoices):
     """What is known of the second end point."""
