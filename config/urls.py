@@ -6,4 +6,5 @@ urlpatterns = [
     path("", include("messenger.urls")),
     path("", include("sentlog.urls")),
     path("", include("voice.urls")),
+    path("", include("voice.sound_urls")),
 ]

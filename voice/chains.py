@@ -5,16 +5,21 @@ whose content is frozen as JSON, built by PostgreSQL (a million steps would take
 The shape of the content is `dialer_adapters.contract.ChainRow`. Nothing is sent from here.
 """
 
+import json
 from typing import Any
 
 from django.db import connection
 
 from messenger.models import District, LaunchSlice, Message
 from messenger.models.delivery import ROWS_PER_SLICE
+from voice import script
 from voice.models import DialerBatch, DialerJob
 
 # BatchNumber = slice × this + part (ruling 14). A refused batch is split under the next parts.
 PARTS_PER_SLICE = 1_000
+# Of the 8 MiB that a request may have: words grow when they are written as XML.
+MOST_BATCH_BYTES = 3 * 1024 * 1024
+CHAIN_BYTES = 1_000  # a chain without a script, at its longest
 
 # One row a chain: its JSON, and what `CallChain` needs. A step's rows (Mom and Dad on the household
 # phone) agree in mode, address and extension, so that the first of them speaks for the step; the
@@ -49,11 +54,14 @@ _CHAINS = """
         SELECT g.chain, g.steps, g.student_id, h.household_id,
             CASE WHEN g.home IS NULL AND g.lowest = g.highest THEN g.lowest END AS recipient_id,
             '{"r":"' || g.chain || '","s":[' || g.content || ']' ||
+                coalesce(',"x":' || o.script, '') || coalesce(',"c":"' || o.caller_id || '"', '') ||
                 coalesce(',"u":"' || nullif(a.customer_id, '') || '"', '') || '}' AS content
         FROM grouped g
         LEFT JOIN messenger_contactpoint h
             ON h.id = g.home AND h.id = ANY(ARRAY(SELECT home FROM grouped))
         LEFT JOIN voice_customeraccount a ON a.school_id = g.school_id AND %(several_schools)s
+        LEFT JOIN unnest(%(own_schools)s::bigint[], %(own_scripts)s::text[],
+            %(own_callers)s::text[]) o(school_id, script, caller_id) ON o.school_id = g.school_id
     )"""
 
 # Sorts of a slice in memory; hash joins (or one walk over an index by a list of keys) instead of
@@ -98,7 +106,7 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
                 **_parameters(message),
                 "first": first,
                 "last": first + ROWS_PER_SLICE,
-                "size": size,
+                "size": _fitting(message, size),
                 "number": launch_slice.number * PARTS_PER_SLICE,
                 "job": job.pk,
             },
@@ -127,8 +135,40 @@ def content_of(message: Message, batch: DialerBatch) -> tuple[str, int, int]:
 
 
 def _parameters(message: Message) -> dict[str, Any]:
+    own = _own_of_schools(message)
     return {
         "message": message.pk,
         "zone": District.current().time_zone,
         "several_schools": len(message.criteria.get("school_ids", ())) > 1,
+        "own_schools": list(own),
+        "own_scripts": [script for script, _caller in own.values()],
+        "own_callers": [caller for _script, caller in own.values()],
     }
+
+
+def _own_of_schools(message: Message) -> dict[int, tuple[str | None, str | None]]:
+    """School → (script as JSON, caller ID) where a school's chains differ from the job (ruling
+    16). Empty for most messages: few schools have prompts or numbers of their own."""
+    frozen = message.settings_frozen
+    callers: dict[str, str] = frozen.get("caller_ids", {})
+    prompts = [school for school in frozen.get("prompts", {}) if school]
+    return {
+        int(school): (
+            _script_of(message, school) if school in prompts else None,
+            callers.get(school),
+        )
+        for school in sorted({*callers, *prompts})
+    }
+
+
+def _script_of(message: Message, school: str) -> str:
+    own = script.build(message.settings_frozen, school, message.text_body)
+    return json.dumps(own.to_json(), separators=(",", ":"))
+
+
+def _fitting(message: Message, size: int) -> int:
+    """How many chains a batch may hold, so that it stays below the wire's 8 MiB even when every
+    chain brings a script of its own."""
+    own = _own_of_schools(message).values()
+    longest = max((len(content.encode()) for content, _caller in own if content), default=0)
+    return max(1, min(size, MOST_BATCH_BYTES // (longest + CHAIN_BYTES))) if longest else size

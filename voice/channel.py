@@ -4,6 +4,7 @@ Checks and freezes the window and the settings at confirm, turns slices into cha
 rings the dispatch. It decides nothing about people and sends nothing itself.
 """
 
+import logging
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,16 +12,17 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext as _
 
 from dialer_adapters.call_codes import CODES
-from dialer_adapters.contract import FrozenJob, LocalHours, Redial, Script, Segment
+from dialer_adapters.contract import DialerError, FrozenJob, LocalHours, Redial
 from messenger.channels.registry import Frozen
 from messenger.composition import Composition
 from messenger.models import District, LaunchSlice, Message, Mode
-from voice import account, chains, doorbell
+from voice import account, caller_ids, chains, credentials, doorbell, recordings, script
 from voice.models import DialerBatch, DialerJob, VoiceSettings
 from voice.windows import LOCAL_EARLIEST, LOCAL_LATEST, NoWindow, Window, effective_window
 
+log = logging.getLogger(__name__)
+
 PHONE_MODES = (Mode.VOICE.value, Mode.TEXT.value)
-CONFIRM_DIGIT = "0"
 
 
 class PhoneChannel:
@@ -39,6 +41,10 @@ class PhoneChannel:
                     "Point in Voice Settings."
                 )
             ]
+        if composition.recording and not recordings.recording_of(
+            composition.recording, composition.sender_id
+        ):
+            return [_("The recording is not there any more. Record it again or write the words.")]
         if composition.emergency:
             return []
         window = _window(composition, settings, district, now)
@@ -46,6 +52,9 @@ class PhoneChannel:
 
     def freeze(self, composition: Composition, now: datetime) -> Frozen:
         settings, district = VoiceSettings.current(), District.current()
+        caller_id, of_schools = caller_ids.choose(
+            composition.reason.value, composition.criteria.school_ids
+        )
         frozen = {
             "district": district.name,
             "time_zone": district.time_zone,
@@ -58,8 +67,10 @@ class PhoneChannel:
             "result_timeout": settings.emergency_result_timeout
             if composition.emergency
             else settings.result_timeout,
-            "caller_id": settings.default_caller_id,
+            "caller_id": caller_id,
+            "caller_ids": {str(school): number for school, number in of_schools.items()},
             "text_sender": settings.text_sender,
+            **script.freeze(composition),
         }
         if composition.emergency:
             return Frozen(settings=frozen)
@@ -69,10 +80,15 @@ class PhoneChannel:
         return Frozen(window.start, window.end, frozen)
 
     def prepare(self, message: Message) -> None:
-        """Schools get their customerID before their first call (A1-10); an emergency waits for
-        nothing."""
+        """Schools get their customerID before their first call (A1-10), and the dialer the
+        recordings that it has not yet. An emergency waits for its own recordings alone: without
+        them there is nothing to say. What fails here is done again before the job leaves."""
         if not message.emergency:
             account.fetch_school_ids(message.criteria.get("school_ids", []))
+        try:
+            recordings.ensure_uploaded(message)
+        except (DialerError, credentials.Unreadable) as error:
+            log.warning("recordings of message %s not uploaded yet: %s", message.pk, error)
 
     def plan(self, message: Message, launch_slice: LaunchSlice) -> int:
         job = _job_of(message)
@@ -164,8 +180,6 @@ def _job_of(message: Message) -> DialerJob:
 def frozen_job(message: Message) -> FrozenJob:
     """The job as it will be sent, from what was frozen at confirm (rulings 4, 15, 16)."""
     frozen: dict[str, Any] = message.settings_frozen
-    said = Segment(say=f"{frozen['district']}. {message.voice_text}", language=message.language)
-    press = Segment(say=_("Press 0 to confirm this message."), language=message.language)
     zone: str = ZoneInfo(frozen["time_zone"]).key
     return FrozenJob(
         job_ref=str(message.job_ref),
@@ -189,12 +203,7 @@ def frozen_job(message: Message) -> FrozenJob:
             if message.unknown_outcome == Message.UnknownOutcome.REPEAT
             else "STOP",
         ),
-        script=Script(
-            live=(said, press),
-            machine=(said,),
-            text=message.text_body or None,
-            confirm_digit=CONFIRM_DIGIT,
-        ),
+        script=script.build(frozen, text=message.text_body),
         machine_action="LEAVE_MESSAGE" if frozen["leave_message"] else "HANG_UP",
         start_policy="IMMEDIATE" if message.emergency else "WHEN_SEALED",
         ring_seconds=int(frozen["ring_seconds"]),

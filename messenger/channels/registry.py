@@ -1,7 +1,8 @@
-"""The door between the message and the ways it leaves: the Channel protocol and who registered.
+"""The doors between the message and the ways it leaves: the Channel and Recorder protocols and who
+registered.
 
-`messenger` calls channels through this protocol and knows none of them; `voice` registers the phone
-from its `AppConfig.ready` (ruling 12). No channel's rule is written here.
+`messenger` calls channels through these protocols and knows none of them; `voice` registers the
+phone from its `AppConfig.ready` (ruling 12). No channel's rule is written here.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from messenger.composition import Composition
-    from messenger.models import LaunchSlice, Message
+    from messenger.models import LaunchSlice, Message, User
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,44 @@ def channels_for(modes: Iterable[str]) -> list[Channel]:
     """The channels that carry any of the modes, each once."""
     wanted = frozenset(modes)
     return [channel for channel in _channels if channel.modes & wanted]
+
+
+# --------------------------------------------------------------------------------- recordings
+
+
+@dataclass(frozen=True)
+class KeptRecording:
+    """A recording that a sender brought: its reference for the draft, how long it plays, and where
+    its owner hears it."""
+
+    ref: str
+    seconds: float
+    url: str
+
+
+class Recorder(Protocol):
+    """Who keeps the sound of a message that is not read by a voice."""
+
+    most_bytes: int
+
+    def keep(self, data: bytes, user: "User") -> KeptRecording:
+        """Keeps a WAV file. Raises an error with `words` for the sender (a ValueError) when it
+        cannot be used."""
+        ...
+
+    def find(self, ref: str, user: "User") -> KeptRecording | None:
+        """The user's own recording of that reference."""
+        ...
+
+
+_recorders: list[Recorder] = []
+
+
+def register_recorder(recorder: Recorder) -> None:
+    """The one who keeps recordings, however often `ready` runs."""
+    _recorders[:] = [recorder]
+
+
+def recorder() -> Recorder | None:
+    """Who keeps recordings; None where no channel carries sound."""
+    return _recorders[0] if _recorders else None

@@ -14,10 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messenger.audience.criteria import CONTACTS, STAFF, STUDENTS, Criteria
-from messenger.composition import EMERGENCY_TOOL
+from messenger.channels.registry import KeptRecording, recorder
+from messenger.composition import EMERGENCY_TOOL, LANGUAGES
 from messenger.forms.wall_time import moment_of
 from messenger.models import District, Enrollment, MessageDraft, User
 from messenger.reach import may_write_to_all, schools_for
+from messenger.templatetags.shown import duration
 from messenger.templatetags.shown import grade as grade_in_words
 
 # About four and a half minutes of speech; longer calls are hung up on.
@@ -54,9 +56,29 @@ class ComposeForm(forms.Form):
     voice_text = forms.CharField(
         label=_("What the call says"),
         max_length=LONGEST_VOICE_TEXT,
+        required=False,
         widget=forms.Textarea(attrs={"rows": LINES_FOR_WORDS}),
         help_text=_("Read aloud to everyone who answers, and left on answering machines."),
-        error_messages={"required": NO_WORDS},
+    )
+    language = forms.ChoiceField(
+        label=_("Language of the call"),
+        choices=LANGUAGES,
+        required=False,
+        help_text=_("The voice that reads the words, and the prompts around them."),
+    )
+    # The reference of a recording that was kept with an earlier press of the button.
+    recording = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    recording_file = forms.FileField(
+        label=_("A recording instead of the words"),
+        required=False,
+        widget=forms.FileInput(attrs={"accept": ".wav,audio/wav,audio/x-wav"}),
+        help_text=_(
+            "A WAV file of up to 5 MB and 5 minutes. The words above are then kept for the log and "
+            "are not read aloud."
+        ),
+    )
+    drop_recording = forms.BooleanField(
+        label=_("Remove the recording and read the words aloud"), required=False
     )
     whole_district = forms.BooleanField(label=_("The whole district"), required=False)
     schools = forms.MultipleChoiceField(
@@ -102,7 +124,7 @@ class ComposeForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, tool: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.tool = tool
+        self.tool, self.user = tool, user
         self.zone = District.current().zone
         schools = list(schools_for(user, tool).values_list("pk", "name"))
         offer(self.fields["schools"], [(str(pk), name) for pk, name in schools])
@@ -112,6 +134,9 @@ class ComposeForm(forms.Form):
             del self.fields["whole_district"]
         if len(schools) == 1:
             self.fields["schools"].initial = [str(schools[0][0])]
+        if recorder() is None:
+            for name in ("recording", "recording_file", "drop_recording"):
+                del self.fields[name]
         if tool == EMERGENCY_TOOL:
             for name in ("when", "day", "at", "window_start", "window_end"):
                 del self.fields[name]
@@ -123,14 +148,38 @@ class ComposeForm(forms.Form):
         words = self.cleaned_data["voice_text"].replace("\r\n", "\n").replace("\r", "\n")
         return CONTROL_CHARACTERS.sub("", words).strip()
 
+    def clean_language(self) -> str:
+        return str(self.cleaned_data["language"] or LANGUAGES[0][0])
+
+    def clean_recording_file(self) -> KeptRecording | None:
+        """The file, kept at once: a page with errors cannot send a file a second time."""
+        file, keeper = self.cleaned_data["recording_file"], recorder()
+        if file is None or keeper is None:
+            return None
+        try:
+            return keeper.keep(file.read(keeper.most_bytes + 1), self.user)
+        except ValueError as refusal:
+            raise forms.ValidationError(getattr(refusal, "words", str(refusal))) from refusal
+
+    @property
+    def kept(self) -> KeptRecording | None:
+        """The recording that the call plays, for the page; None when the words are read."""
+        keeper = recorder()
+        if keeper is None or (self.is_bound and self.cleaned_data.get("drop_recording")):
+            return None
+        new: KeptRecording | None = (
+            self.cleaned_data.get("recording_file") if self.is_bound else None
+        )
+        ref = self.data.get("recording") if self.is_bound else self.initial.get("recording")
+        return new or (keeper.find(str(ref), self.user) if ref else None)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        for name, words in (
-            ("subject", NO_SUBJECT),
-            ("voice_text", NO_WORDS),
-        ):
-            if name in cleaned and not cleaned[name]:
-                self.add_error(name, words)
+        if "subject" in cleaned and not cleaned["subject"]:
+            self.add_error("subject", NO_SUBJECT)
+        silent = "recording_file" not in self.errors and self.kept is None
+        if silent and "voice_text" in cleaned and not cleaned["voice_text"]:
+            self.add_error("voice_text", NO_WORDS)
         nowhere = not cleaned.get("whole_district") and not cleaned.get("schools")
         if nowhere and "schools" not in self.errors:
             self.add_error("schools", _("Choose at least one school. No school means nobody."))
@@ -175,9 +224,15 @@ class ComposeForm(forms.Form):
             deliver_to=tuple(cleaned["deliver_to"]),
         )
         scheduled_at: datetime | None = cleaned.get("scheduled_at")
+        kept = self.kept
+        length = duration(kept.seconds) if kept else ""
+        recorded = str(_("Recorded message (%(length)s)")) % {"length": length} if kept else ""
         return {
             "subject": cleaned["subject"],
-            "voice_text": cleaned["voice_text"],
+            # The log and the reports show what was said; of a recording at least how long it is.
+            "voice_text": cleaned["voice_text"] or recorded,
+            "language": cleaned["language"],
+            "recording": kept.ref if kept else "",
             "criteria": criteria.to_json(),
             "scheduled_at": scheduled_at.isoformat() if scheduled_at else None,
             "window_start": _hours_and_minutes(cleaned.get("window_start")),
@@ -196,6 +251,8 @@ def initial_of(draft: MessageDraft, user: User) -> dict[str, Any]:
     return {
         "subject": content.get("subject", ""),
         "voice_text": content.get("voice_text", ""),
+        "language": content.get("language", LANGUAGES[0][0]),
+        "recording": content.get("recording", ""),
         "whole_district": whole,
         "schools": [] if whole else [str(pk) for pk in criteria.school_ids],
         "grades": list(criteria.grades),

@@ -36,6 +36,13 @@ def moment_words(value: datetime) -> str:
 
 
 @register.filter
+def duration(seconds: float | None) -> str:
+    """How long something plays: 0:34, 4:05."""
+    whole = max(1, round(seconds)) if seconds else 0
+    return f"{whole // 60}:{whole % 60:02}"
+
+
+@register.filter
 def clock(value: time | None) -> str:
     """A time of day: 8:00 AM."""
     return "" if value is None else dateformat.time_format(value, "g:i A")

@@ -70,7 +70,7 @@ def write(request: HttpRequest, tool: str, uuid: UUID | None = None) -> HttpResp
         return _to_message(request, draft.message)
     user: Any = request.user
     if request.method == "POST":
-        form = ComposeForm(request.POST, user=user, tool=tool)
+        form = ComposeForm(request.POST, request.FILES, user=user, tool=tool)
         if form.is_valid():
             draft = draft or MessageDraft(user=user, tool=tool)
             draft.content = form.content()
@@ -183,6 +183,7 @@ def _render_check(
             "emergency": composition.emergency,
             "answers": composition.criteria.shown(),
             "preview": counted,
+            "may_hear": not beyond,
             "problems": list(dict.fromkeys(found)),
             "button": button_words(composition, counted),
             "now": timezone.now(),
