@@ -7,7 +7,9 @@ class VoiceConfig(AppConfig):
     name = "voice"
 
     def ready(self) -> None:
-        from messenger.channels.registry import register
+        from messenger.channels.registry import register, register_recorder
         from voice.channel import PhoneChannel
+        from voice.recordings import DistrictRecorder
 
         register(PhoneChannel())
+        register_recorder(DistrictRecorder())
