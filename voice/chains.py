@@ -12,7 +12,7 @@ from django.db import connection
 
 from messenger.models import District, LaunchSlice, Message
 from messenger.models.delivery import ROWS_PER_SLICE
-from voice import script
+from voice import recordings, script
 from voice.models import DialerBatch, DialerJob
 
 # BatchNumber = slice × this + part (ruling 14). A refused batch is split under the next parts.
@@ -106,7 +106,7 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
                 **_parameters(message),
                 "first": first,
                 "last": first + ROWS_PER_SLICE,
-                "size": _fitting(message, size),
+                "size": fitting(message, size),
                 "number": launch_slice.number * PARTS_PER_SLICE,
                 "job": job.pk,
             },
@@ -162,11 +162,12 @@ def _own_of_schools(message: Message) -> dict[int, tuple[str | None, str | None]
 
 
 def _script_of(message: Message, school: str) -> str:
-    own = script.build(message.settings_frozen, school, message.text_body)
+    names = recordings.dialer_names(message)
+    own = script.build(message.settings_frozen, school, message.text_body, names)
     return json.dumps(own.to_json(), separators=(",", ":"))
 
 
-def _fitting(message: Message, size: int) -> int:
+def fitting(message: Message, size: int) -> int:
     """How many chains a batch may hold, so that it stays below the wire's 8 MiB even when every
     chain brings a script of its own."""
     own = _own_of_schools(message).values()

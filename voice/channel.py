@@ -203,7 +203,7 @@ def frozen_job(message: Message) -> FrozenJob:
             if message.unknown_outcome == Message.UnknownOutcome.REPEAT
             else "STOP",
         ),
-        script=script.build(frozen, text=message.text_body),
+        script=script.build(frozen, text=message.text_body, names=recordings.dialer_names(message)),
         machine_action="LEAVE_MESSAGE" if frozen["leave_message"] else "HANG_UP",
         start_policy="IMMEDIATE" if message.emergency else "WHEN_SEALED",
         ring_seconds=int(frozen["ring_seconds"]),

@@ -7,7 +7,8 @@ district's. One function builds it for the preview and for the wire, so that wha
 is said. Recordings are named by their hash here; `voice.recordings` knows the dialer's names.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from dialer_adapters.contract import Script, Segment
@@ -79,15 +80,25 @@ def _standard_confirmation(language: str) -> Segment:
     return Segment(say=words, language=language)
 
 
-def build(frozen: dict[str, Any], school: str = "", text: str | None = None) -> Script:
-    """The Script of a frozen message: of its job, or of a school with prompts of its own."""
-    own = frozen["prompts"].get(school) or frozen["prompts"][""]
-    name = Segment.from_json(frozen["name"])
-    message = Segment.from_json(frozen["message"])
-    prompts = {kind: Segment.from_json(row) for kind, row in own.items()}
+def build(
+    frozen: dict[str, Any],
+    school: str = "",
+    text: str | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> Script:
+    """The Script of a frozen message: of its job, or of a school with prompts of its own. `names`
+    are the dialer's for the recordings that it has; the others keep their hash."""
 
-    def in_order(*kinds: Segment | None) -> tuple[Segment, ...]:
-        return tuple(segment for segment in kinds if segment is not None)
+    def segment(row: list[str | None]) -> Segment:
+        audio, say, language = row
+        return Segment(names.get(audio, audio) if audio else None, say, language)
+
+    own = frozen["prompts"].get(school) or frozen["prompts"][""]
+    name, message = segment(frozen["name"]), segment(frozen["message"])
+    prompts = {kind: segment(row) for kind, row in own.items()}
+
+    def in_order(*parts: Segment | None) -> tuple[Segment, ...]:
+        return tuple(part for part in parts if part is not None)
 
     greeting, closing = prompts.get(Kind.GREETING), prompts.get(Kind.CLOSING)
     return Script(
