@@ -9,6 +9,8 @@ import os
 
 from celery import Celery
 
+from config.queues import URGENT, WORK_QUEUES
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("messenger")
@@ -18,17 +20,20 @@ app.autodiscover_tasks(["messenger.roster"])
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next
 # one, so that a stopped worker does not find a heap of them. (seconds, queue)
+PULSE_SECONDS = 30.0  # `messenger.status.pulse` calls four of them missed silence
 TICKS: dict[str, tuple[float, str]] = {
     "messenger.tasks.start_due": (5.0, "periodic"),
     "messenger.roster.tasks.resume_imports": (60.0, "periodic"),
     "voice.tasks.resume_dispatch": (10.0, "periodic"),
     "voice.tasks.poll_call_log": (15.0, "collect"),
     "voice.tasks.sweep_phone": (60.0, "periodic"),
+    "voice.tasks.recheck_account": (60.0, "periodic"),
+    "voice.tasks.watch_emergencies": (10.0, "periodic"),
     "sentlog.tasks.recompute_summaries": (5.0, "periodic"),
     "sentlog.tasks.resume_reports": (60.0, "periodic"),
 }
 
-app.conf.beat_schedule = {
+SCHEDULE: dict[str, dict[str, object]] = {
     name: {
         "task": name,
         "schedule": seconds,
@@ -36,3 +41,22 @@ app.conf.beat_schedule = {
     }
     for name, (seconds, queue) in TICKS.items()
 }
+# An emergency that does not go out must be noticed although the other queue has stopped: the same
+# tick, again.
+SCHEDULE["voice.tasks.watch_emergencies, urgent"] = {
+    "task": "voice.tasks.watch_emergencies",
+    "schedule": 10.0,
+    "options": {"queue": URGENT, "expires": 15.0},
+}
+# A probe for each queue, so that one that nobody works on is found by its silence. A probe that
+# waits longer than two periods has been overtaken by the next one.
+SCHEDULE |= {
+    f"pulse of {queue}": {
+        "task": "messenger.tasks.note_pulse",
+        "schedule": PULSE_SECONDS,
+        "args": [queue],
+        "options": {"queue": queue, "expires": 2 * PULSE_SECONDS},
+    }
+    for queue in WORK_QUEUES
+}
+app.conf.beat_schedule = SCHEDULE

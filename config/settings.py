@@ -9,6 +9,8 @@ from pathlib import Path
 import environ
 from csp.constants import NONE, SELF
 
+from config import queues
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -180,6 +182,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2400}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "periodic"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_BEAT_SCHEDULER = "config.beat:NotingScheduler"
+# Every queue that some worker must consume; each is probed (`messenger.status.pulse`).
+WORK_QUEUES = queues.WORK_QUEUES
+
+# --- Mail -----------------------------------------------------------------------------------
+# smtp://user:password@host:587, smtp+tls://..., smtp+ssl://...; without it mail goes to the log.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10  # seconds; a worker is not held by a mail server that does not answer
+DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="messenger@localhost")
+# Who hears, besides the district's administrators, of an emergency that does not go out.
+ALARM_EMAILS = env.list("ALARM_EMAILS", default=[])
 
 # --- The dialer -----------------------------------------------------------------------------
 # Loopback over plain http is for the switchboard of the demo and the tests alone.

@@ -1,8 +1,18 @@
-"""The messenger app: who is told and what. Its channels register themselves in `ready`."""
+"""The messenger app: who is told and what. Channels and checks register themselves in `ready`."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class MessengerConfig(AppConfig):
     name = "messenger"
     verbose_name = "Messenger"
+
+    def ready(self) -> None:
+        from messenger.status.findings import register
+        from messenger.status.machines import check_machines, check_workers
+        from messenger.status.messages import check_messages
+
+        register(check_messages, _("Messages"), 20)
+        register(check_workers, _("Workers"), 30)
+        register(check_machines, _("Machines"), 40)

@@ -5,7 +5,7 @@ Each may run twice at once and may be lost; the ticks find what a lost ring miss
 
 import logging
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
@@ -14,6 +14,7 @@ from messenger import doorbell, expansion, lifecycle
 from messenger.channels.registry import channels_for
 from messenger.models import LaunchSlice, Message
 from messenger.one_at_a_time import only_one
+from messenger.status import pulse
 
 log = logging.getLogger(__name__)
 
@@ -77,3 +78,9 @@ def start_due() -> None:
     )
     for message_id, emergency in planned:
         doorbell.expand(message_id, urgent=emergency)
+
+
+@shared_task(bind=True)
+def note_pulse(self: Task, queue: str) -> None:
+    """Probe (30 s, one for each queue): whoever does it shows that the queue is being worked on."""
+    pulse.note(queue, self.request.hostname or "", timezone.now())

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from messenger.composition import EMERGENCY_TOOL
-from messenger.views import compose, district, frame, home, imports
+from messenger.views import compose, district, frame, home, imports, status
 
 
 def tool_pages(prefix: str, tool: str) -> list[URLPattern]:
@@ -33,4 +33,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/<uuid:uuid>/again/", imports.again, name="import_again"),
     path("imports/<uuid:uuid>/now/", imports.run_now, name="import_now"),
     path("settings/", district.settings_page, name="settings"),
+    path("status/", status.status, name="status"),
+    path("status/now/", status.now, name="status_now"),
 ]

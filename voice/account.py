@@ -1,12 +1,14 @@
-"""The district's account at the dialer: verifying it, its customerIDs, its troubles, its adapter.
+"""The district's account at the dialer: verifying it, its doors, its customerIDs, its troubles.
 
 Only a successful VerifyCustomer makes the account verified (A1-08); a refused one turns it off; one
-that could not be checked changes nothing. Nothing is held open while the dialer is asked.
+that could not be checked changes nothing. A second end point is used only while it is known to be a
+second door to the same account (ruling 23). Nothing is held open while the dialer is asked.
 """
 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
 from django.utils import timezone
@@ -22,11 +24,38 @@ from dialer_adapters.contract import (
 from dialer_adapters.registry import DialerDoor, adapter_for
 from messenger.models import District, School
 from voice import credentials
-from voice.models import CustomerAccount, LogCursor, VoiceSettings
+from voice.models import (
+    CustomerAccount,
+    DialerBatch,
+    DialerJob,
+    LogCursor,
+    SecondDoor,
+    VoiceSettings,
+)
 
 log = logging.getLogger(__name__)
 
 FINE, REFUSED, UNREACHABLE = "fine", "refused", "unreachable"
+RECHECK_EVERY = timedelta(minutes=5)  # a second end point that could not be checked
+ACCOUNT_COLUMNS = (
+    "username",
+    "endpoint",
+    "password_encrypted",
+    "password_set_at",
+    "password_set_by",
+    "verified",
+    "verified_at",
+    "checked_at",
+    "trouble",
+    "paused",
+    "state_id",
+    "epoch",
+    "max_chains_per_batch",
+    "dialer_lines",
+    "dialer_emergency_lines",
+    "second_state",
+)
+SECOND_COLUMNS = ("second_endpoint", "second_state", "second_checked_at", "second_trouble")
 
 
 @dataclass(frozen=True)
@@ -56,50 +85,142 @@ def adapter(settings: VoiceSettings | None = None, endpoint: str = "") -> Dialer
     )
 
 
+@dataclass(frozen=True)
+class Door:
+    """One end point of the account and what a check found there; `number` is 1 or 2."""
+
+    number: int
+    endpoint: str
+    result: CheckResult
+
+
+def doors(settings: VoiceSettings | None = None) -> list[str]:
+    """The end points that lead to the account, in the order in which they are to be tried: the
+    first, then the second one while it is verified as the same account (A1-05, ruling 23)."""
+    settings = settings or VoiceSettings.current()
+    second = settings.second_endpoint
+    usable = second and settings.second_state == SecondDoor.VERIFIED
+    return [settings.endpoint, second] if usable else [settings.endpoint]
+
+
 def verify_and_save(
-    settings: VoiceSettings, username: str, password: str | None, endpoint: str
+    settings: VoiceSettings, username: str, password: str | None, endpoint: str, by: str = ""
 ) -> CheckResult:
     """Asks the dialer whether these credentials are good and stores what follows (A1-06 to A1-09).
 
-    `password` None keeps the stored one. Refused: the credentials are stored, voice stays off.
-    Could not be checked: they are stored and the old state is kept.
+    `password` None keeps the stored one; `by` is the name of who entered it. Refused: the
+    credentials are stored, voice stays off. Could not be checked: they are stored and the old state
+    is kept. The second end point is the business of `verify_second`; it is set aside here when it
+    may no longer lead to the same account.
     """
+    known = (settings.username, settings.state_id, district_customer_id())
     settings.username, settings.endpoint = username.strip(), endpoint.strip()
     if password is not None:
         settings.password_encrypted = credentials.encrypt(password)
-    result, verified = _ask(settings)
+        settings.password_set_at, settings.password_set_by = timezone.now(), by[:310]
+    result, verified = _ask(settings, settings.endpoint)
     settings.checked_at = timezone.now()
     if verified is not None:
         _adopt(settings, verified)
-    elif result.kind == REFUSED:
-        settings.verified = False
-        settings.trouble = result.words[:300]
     else:
         settings.trouble = result.words[:300]
-    settings.save()
+        settings.verified = settings.verified and result.kind == UNREACHABLE
+    if known != (settings.username, settings.state_id, district_customer_id()):
+        settings.second_state = SecondDoor.UNVERIFIED
+    settings.save(update_fields=ACCOUNT_COLUMNS)
     return result
 
 
+def verify_second(settings: VoiceSettings, endpoint: str) -> CheckResult | None:
+    """Saves the second end point if it is a door to the same account: the StateID and customerID of
+    its VerifyCustomer are those of the first (ruling 23). None when it is taken away.
+
+    Refused, or another account: an end point that is new is not saved; the stored one is kept and
+    no longer used. Could not be checked: it is kept, and not used until it is verified.
+    """
+    endpoint = endpoint.strip()
+    if not endpoint:
+        settings.second_endpoint, settings.second_trouble = "", ""
+        settings.second_state, settings.second_checked_at = SecondDoor.UNVERIFIED, None
+        settings.save(update_fields=SECOND_COLUMNS)
+        return None
+    result = _ask_second(settings, endpoint)
+    if result.kind == REFUSED and endpoint != settings.second_endpoint:
+        return result
+    settings.second_endpoint = endpoint
+    settings.second_state = {
+        FINE: SecondDoor.VERIFIED,
+        REFUSED: SecondDoor.REFUSED,
+        UNREACHABLE: SecondDoor.UNVERIFIED,
+    }[result.kind]
+    settings.second_trouble = "" if result.ok else result.words[:300]
+    settings.second_checked_at = timezone.now()
+    settings.save(update_fields=SECOND_COLUMNS)
+    return result
+
+
+def recheck_second(now: datetime) -> CheckResult | None:
+    """Verifies a second end point that could not be checked when it was saved; at most every five
+    minutes, and never one that was refused. None when there is nothing to check."""
+    settings = VoiceSettings.current()
+    checked = settings.second_checked_at
+    if (
+        not settings.second_endpoint
+        or not settings.verified
+        or settings.paused
+        or settings.second_state != SecondDoor.UNVERIFIED
+        or (checked is not None and now - checked < RECHECK_EVERY)
+    ):
+        return None
+    return verify_second(settings, settings.second_endpoint)
+
+
 def check(settings: VoiceSettings) -> CheckResult:
-    """Test connection: tells unreachable, refused and fine apart (A1-14). Changes nothing."""
-    return _ask(settings)[0]
+    """Whether the first end point is fine, refuses or cannot be reached. Changes nothing."""
+    return _ask(settings, settings.endpoint)[0]
 
 
-def _ask(settings: VoiceSettings) -> tuple[CheckResult, Verified | None]:
+def check_doors(settings: VoiceSettings) -> list[Door]:
+    """Test connection: tells unreachable, refused and fine apart for each end point (A1-14).
+    Changes nothing."""
+    found = [Door(1, settings.endpoint, check(settings))]
+    if second := settings.second_endpoint:
+        found.append(Door(2, second, _ask_second(settings, second)))
+    return found
+
+
+def _ask_second(settings: VoiceSettings, endpoint: str) -> CheckResult:
+    """Asks the second door who it belongs to, and compares."""
+    result, verified = _ask(settings, endpoint)
+    if verified is None:
+        return result
+    customer_id = district_customer_id()
+    if not settings.state_id or not settings.verified:
+        words = _("The account could not be checked: the first end point is not verified yet.")
+        return CheckResult(UNREACHABLE, words)
+    if verified.state_id != settings.state_id or verified.customer_id != (
+        customer_id or verified.customer_id
+    ):
+        words = _("This end point leads to another account than the first one.")
+        return CheckResult(REFUSED, words)
+    return CheckResult(FINE, _("It leads to the same account as the first end point."))
+
+
+def _ask(settings: VoiceSettings, endpoint: str) -> tuple[CheckResult, Verified | None]:
     district = District.current()
     missing = [
         words
         for words, value in (
             (_("User Name"), settings.username),
             (_("Password"), settings.password_encrypted),
-            (_("URL End Point"), settings.endpoint),
+            (_("URL End Point"), endpoint),
         )
         if not value
     ]
     if missing:
         return CheckResult(REFUSED, _("Missing: %(names)s.") % {"names": ", ".join(missing)}), None
     try:
-        verified = adapter(settings).verify("district", district.name[:200])
+        verified = adapter(settings, endpoint).verify("district", district.name[:200])
     except credentials.Unreadable:
         return CheckResult(REFUSED, _("Enter the password again: its key has changed.")), None
     except (CredentialsRefused, Rejected) as error:
@@ -111,11 +232,15 @@ def _ask(settings: VoiceSettings) -> tuple[CheckResult, Verified | None]:
 
 
 def _adopt(settings: VoiceSettings, verified: Verified) -> None:
+    if settings.paused:
+        _resume()
     settings.verified = True
     settings.verified_at = settings.checked_at
     settings.trouble, settings.paused = "", False
     settings.state_id, settings.epoch = verified.state_id, verified.epoch
     settings.max_chains_per_batch = max(1, min(1000, verified.limits.max_chains_per_batch))
+    settings.dialer_lines = max(0, verified.limits.normal_lines)
+    settings.dialer_emergency_lines = max(0, verified.limits.emergency_lines)
     CustomerAccount.objects.update_or_create(
         kind=CustomerAccount.Kind.DISTRICT,
         school=None,
@@ -131,6 +256,16 @@ def _adopt(settings: VoiceSettings, verified: Verified) -> None:
     LogCursor.objects.update_or_create(
         state_id=verified.state_id, epoch=verified.epoch, defaults={"current": True}
     )
+
+
+def _resume() -> None:
+    """What waited for good credentials goes out with the next tick, not when its back-off is over
+    (F4). A request that is repeated too early is answered Replayed."""
+    waiting = DialerJob.objects.filter(retry_at__isnull=False)
+    DialerBatch.objects.filter(job__in=waiting, state=DialerBatch.State.SENDING).update(
+        lease_until=timezone.now()
+    )
+    waiting.update(retry_at=None)
 
 
 def pause(reason: str) -> None:

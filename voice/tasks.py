@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from messenger.models import Message, MessageMode
 from messenger.one_at_a_time import only_one
-from voice import collect, dispatch, doorbell, finishing
+from voice import account, alarms, collect, dispatch, doorbell, finishing
 from voice.channel import PHONE_MODES
 
 
@@ -67,3 +67,15 @@ def sweep_phone() -> None:
     )
     for message_id in stuck.values_list("pk", flat=True).distinct():
         finishing.finish_without_calls(message_id)
+
+
+@shared_task
+def watch_emergencies() -> None:
+    """Tick (10 s, on two queues): emergencies of which nothing was accepted within 60 s."""
+    alarms.watch(timezone.now())
+
+
+@shared_task
+def recheck_account() -> None:
+    """Tick (60 s): a second end point that could not be checked when it was saved."""
+    account.recheck_second(timezone.now())

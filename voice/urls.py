@@ -8,4 +8,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/voice/", views.voice_settings, name="voice_settings"),
     path("settings/voice/account/", views.save_account, name="voice_account"),
     path("settings/voice/test/", views.test_connection, name="voice_test"),
+    path("settings/voice/hosting/", views.save_hosting, name="voice_hosting"),
+    path("alarms/", views.alarms, name="alarms"),
 ]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from config.local.lifetime import SetupError
 from config.local.supervisor import Program
+from config.queues import EVERYDAY, URGENT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-URGENT_QUEUE = "urgent"
-QUEUES = "dispatch,collect,email,reports,imports,periodic"
+QUEUES = ",".join(EVERYDAY)
 LISTENING = re.compile(rb"switchboard listening on (http://\S+)")
 
 
@@ -50,7 +50,7 @@ def background(directory: Path) -> list[Program]:
     everyday = str(max(4, os.cpu_count() or 4))
     schedule = str(directory / "beat-schedule")
     return [
-        _celery("worker-urgent", *_worker_words("urgent", URGENT_QUEUE, "4")),
+        _celery("worker-urgent", *_worker_words("urgent", URGENT, "4")),
         _celery("worker", *_worker_words("worker", QUEUES, everyday)),
         # No pid file: after a kill -9 a stale one would keep beat from starting.
         _celery("beat", "beat", "--schedule", schedule, "--pidfile", ""),

@@ -1,11 +1,10 @@
-"""The form of the District settings: name, zone, order of devices, and what a roster cannot say."""
+"""The form of the District settings: name, zone, and what a roster cannot say."""
 
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from messenger.audience.resolve import DEFAULT_DEVICE_ORDER
 from messenger.models import ContactReason, Device, District
 from messenger.roster.layout import METADATA_COLUMNS
 
@@ -25,10 +24,8 @@ US_ZONES = [
     "America/Puerto_Rico",
     "Pacific/Guam",
 ]
-# The household phone is a chain of its own and comes first; these follow in the district's order.
-ORDERED = [Device.CELL, Device.WORK, Device.OTHER, Device.PAGER]
-DEVICE_CHOICES = [(device.value, device.label) for device in ORDERED]
-PLACES = [_("First"), _("Second"), _("Third"), _("Fourth")]
+PERSONAL = [Device.CELL, Device.WORK, Device.OTHER, Device.PAGER]
+DEVICE_CHOICES = [(device.value, device.label) for device in PERSONAL]
 REASON_FIELDS = {
     "roster_voice_reasons": _("A new phone is called for"),
     "roster_email_reasons": _("A new email address is written to for"),
@@ -71,17 +68,11 @@ class DistrictForm(forms.ModelForm):
     time_zone = forms.ChoiceField(
         label=_("Time zone"), help_text=_("Dialing windows are wall time in this zone.")
     )
-    first_device = forms.ChoiceField(choices=DEVICE_CHOICES)
-    second_device = forms.ChoiceField(choices=DEVICE_CHOICES)
-    third_device = forms.ChoiceField(choices=DEVICE_CHOICES)
-    fourth_device = forms.ChoiceField(choices=DEVICE_CHOICES)
     roster_voice_reasons = ReasonsField()
     roster_email_reasons = ReasonsField()
     roster_text_reasons = ReasonsField(
         help_text=_("Texts need consent: tick a reason only when your district has it on file.")
     )
-
-    ORDER_FIELDS = ("first_device", "second_device", "third_device", "fourth_device")
 
     class Meta:
         model = District
@@ -107,11 +98,6 @@ class DistrictForm(forms.ModelForm):
         assert isinstance(zones, forms.ChoiceField)
         offered = dict.fromkeys([*US_ZONES, self.instance.time_zone])
         zones.choices = [(zone, zone.replace("_", " ")) for zone in offered]
-        order = [*self.instance.device_order, *DEFAULT_DEVICE_ORDER, *ORDERED]
-        order = list(dict.fromkeys(device for device in order if device in ORDERED))
-        for name, label, device in zip(self.ORDER_FIELDS, PLACES, order, strict=True):
-            self.fields[name].label = label
-            self.fields[name].initial = device
         for name, label in REASON_FIELDS.items():
             self.fields[name].label = label
         columns = {**METADATA_COLUMNS, **self.instance.roster_metadata_columns}
@@ -130,25 +116,17 @@ class DistrictForm(forms.ModelForm):
 
     def clean_roster_sms_device(self) -> str:
         device = str(self.cleaned_data["roster_sms_device"])
-        if device not in ORDERED:
+        if device not in PERSONAL:
             raise forms.ValidationError(_("Choose one of the devices."))
         return device
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        order = [cleaned.get(name) for name in self.ORDER_FIELDS]
-        if None not in order and len(set(order)) < len(order):
-            self.add_error("second_device", _("Put every device in one place only."))
-        return cleaned
-
     def save(self, commit: bool = True) -> District:
-        self.instance.device_order = [self.cleaned_data[name] for name in self.ORDER_FIELDS]
         # An empty name turns a column off; keys that the page does not show are kept.
         self.instance.roster_metadata_columns |= {
             key: self.cleaned_data[f"column_{key}"] for key in METADATA_LABELS
         }
         if commit:
             # Hosting's switches and other columns are not this form's.
-            own = [*self.Meta.fields, "device_order", "roster_metadata_columns"]
+            own = [*self.Meta.fields, "roster_metadata_columns"]
             self.instance.save(update_fields=own)
         return self.instance

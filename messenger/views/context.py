@@ -44,6 +44,7 @@ RAIL = (
     RailEntry(
         "settings", "/settings/", "cog-6-tooth", _("Settings"), _("Settings"), "may_see_settings"
     ),
+    RailEntry("status", "/status/", "heart", _("System status"), _("Status"), "may_see_settings"),
 )
 
 

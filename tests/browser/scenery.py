@@ -52,6 +52,7 @@ def build_scenery() -> Scenery:
         *(reverse("import_detail", args=[run.uuid]) for run in runs),
         reverse("settings"),
         reverse("voice_settings"),
+        reverse("status"),
         reverse("styleguide"),
         "/no-such-page/",
     ]

@@ -101,6 +101,7 @@ def open_account(switchboard: SwitchboardProcess, **changes: object) -> VoiceSet
     settings.minutes_between_redials = 0
     for name, value in changes.items():
         setattr(settings, name, value)
+    settings.save()
     result = account.verify_and_save(
         settings, switchboard.username, switchboard.password, switchboard.url
     )

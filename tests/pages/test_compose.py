@@ -340,4 +340,4 @@ def test_home_shows_what_runs_to_those_who_may_see_it(
     assert "For the big" not in hers
     Message.objects.update(status=Message.Status.SENT, finished_at=timezone.now())
     Message.objects.update(launched_at=timezone.now() - timedelta(minutes=5))
-    assert "hx-get" not in client.get("/").content.decode()
+    assert 'hx-get="/now/' not in client.get("/").content.decode()

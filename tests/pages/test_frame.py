@@ -56,6 +56,7 @@ def pages(admin: Any, world: Any) -> list[Any]:
         client.get(reverse("imports")),
         client.get(reverse("settings")),
         client.get(reverse("voice_settings")),
+        client.get(reverse("status")),
         client.get("/no-such-page/"),
     ]
 

@@ -65,7 +65,7 @@ def test_a_file_is_stored_under_a_name_of_ours_and_imported(
     assert "rows read" in shown
     assert "A number in “sms” became Cell." in shown
     assert b"<b>roster</b>" not in page.content
-    assert "hx-get" not in page.content.decode()
+    assert 'hx-get="/imports/' not in page.content.decode()
     listed = text_of(client.get(reverse("imports")))
     assert "Done" in listed
     assert "admin" in listed.lower()

@@ -47,6 +47,10 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "voice_settings": ("GET", ALARMS),
     "voice_account": ("POST", (SIGN_IN, 422, 422, 403, 403, 403)),
     "voice_test": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
+    "voice_hosting": ("POST", (SIGN_IN, 302, 403, 403, 403, 403)),
+    "alarms": ("GET", EVERYONE),
+    "status": ("GET", ALARMS),
+    "status_now": ("GET", ALARMS),
 }
 OWN_PAGES = ("write", "check", "confirm", "discard")
 
@@ -151,4 +155,5 @@ def test_the_rail_shows_what_the_role_opens(cast: dict[str, User | None]) -> Non
         "Sent Message Log",
         "Imports",
         "Settings",
+        "System status",
     ]

@@ -34,13 +34,20 @@ def fresh(world: Any) -> VoiceSettings:
     return VoiceSettings.current()
 
 
-def save(client: Client, endpoint: str, password: str = SECRET, username: str = "district") -> Any:
+def save(
+    client: Client,
+    endpoint: str,
+    password: str = SECRET,
+    username: str = "district",
+    second: str = "",
+) -> Any:
     return client.post(
         reverse("voice_account"),
         {
             "account-username": username,
             "account-password": password,
             "account-endpoint": endpoint,
+            "account-second_endpoint": second,
         },
         follow=True,
     )
@@ -177,7 +184,13 @@ def calling(**changes: Any) -> dict[str, Any]:
         "minutes_between_redials": "10",
         "ring_seconds": "25",
         "leave_message": "on",
+        "bundle_messages": "on",
+        "first_device": "work",
+        "second_device": "cell",
+        "third_device": "other",
+        "fourth_device": "pager",
         "default_caller_id": "(612) 555-0100",
+        "text_sender": "82290",
         "result_timeout": "45",
         "emergency_result_timeout": "90",
     } | changes
@@ -193,7 +206,10 @@ def test_how_calls_are_made(client: Client, world: Any) -> None:
     assert (settings.redials, settings.ring_seconds, settings.result_timeout) == (3, 25, 45)
     assert settings.default_caller_id == "+16125550100"
     assert settings.leave_message
+    assert settings.bundle_messages
     assert not settings.redial_machine
+    assert District.current().device_order == ["work", "cell", "other", "pager"]
+    assert client.get(url).context["calling"]["first_device"].value() == "work"
     assert settings.verified, "the account is another form's"
 
 
@@ -211,6 +227,10 @@ def test_how_calls_are_made(client: Client, world: Any) -> None:
         ({"default_caller_id": "911 is not a caller"}, "default_caller_id"),
         ({"default_caller_id": "555-0100"}, "default_caller_id"),
         ({"result_timeout": "0"}, "result_timeout"),
+        ({"text_sender": "12"}, "text_sender"),
+        ({"text_sender": "+0 612"}, "text_sender"),
+        ({"second_device": "work"}, "second_device"),
+        ({"third_device": "email"}, "third_device"),
     ],
 )
 def test_calling_settings_that_cannot_be(
@@ -226,10 +246,6 @@ def district(**changes: Any) -> dict[str, Any]:
     return {
         "name": "Prairie Lakes",
         "time_zone": "America/Denver",
-        "first_device": "work",
-        "second_device": "cell",
-        "third_device": "other",
-        "fourth_device": "pager",
         "roster_sms_device": "cell",
         "roster_messenger_mark": "on",
         "roster_voice_reasons": ["1", "8"],
@@ -244,12 +260,10 @@ def test_the_district(client: Client, world: Any) -> None:
     assert "settings are saved" in text_of(page)
     saved = District.current()
     assert (saved.name, saved.time_zone) == ("Prairie Lakes", "America/Denver")
-    assert saved.device_order == ["work", "cell", "other", "pager"]
     assert saved.roster_voice_reasons == ContactReason.EMERGENCY.bit | ContactReason.GENERAL.bit
     assert (saved.roster_email_reasons, saved.roster_text_reasons) == (1, 0)
     assert saved.voice_enabled, "hosting's switch is not on this form"
     form = client.get(reverse("settings")).context["form"]
-    assert form["first_device"].value() == "work"
     assert form["roster_voice_reasons"].value() == ["1", "8"]
 
 
@@ -258,7 +272,6 @@ def test_the_district(client: Client, world: Any) -> None:
     [
         ({"name": ""}, "name"),
         ({"time_zone": "Mars/Olympus"}, "time_zone"),
-        ({"second_device": "work"}, "second_device"),
         ({"roster_sms_device": "email"}, "roster_sms_device"),
         ({"roster_voice_reasons": ["3"]}, "roster_voice_reasons"),
     ],

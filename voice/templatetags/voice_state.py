@@ -1,16 +1,27 @@
-"""What pages outside the phone's room show of it: the district's hours and what is wrong.
+"""What pages outside the phone's room show of it: the district's hours, and what is wrong.
 
 Templates reach the phone through these tags, because no other room may import it.
 """
 
 from datetime import time
+from hashlib import md5
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AnonymousUser
 from django.template import Context
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from voice.models import VoiceSettings
+from messenger import rights
+from messenger.models import User
+from messenger.status.pulse import stopped_queues
+from messenger.templatetags.shown import moment_words
+from voice.alarms import reason_of
+from voice.models import EmergencyAlarm, VoiceSettings
+
+ALARM_SECONDS = 20  # between two looks of an open page: F7 has 90 s from the confirm
 
 register = template.Library()
 
@@ -49,3 +60,58 @@ def voice_alarms(context: Context) -> dict[str, Any]:
     elif settings.trouble:
         alarms.append((_("The dialer is in trouble"), settings.trouble))
     return {"alarms": alarms, "may_see_settings": context.get("may_see_settings", False)}
+
+
+@register.inclusion_tag("voice/parts/standing_alarms.html", takes_context=True)
+def banners(context: Context) -> dict[str, Any]:
+    """The red banners at the head of every page, which look for themselves whether that changes.
+    A page whose updates are paused (`?live=0`) is left in peace."""
+    request = context["request"]
+    return standing_alarms(request.user) | {"watches": request.GET.get("live") != "0"}
+
+
+def standing_alarms(user: User | AnonymousUser) -> dict[str, Any]:
+    """What the user must know at once: emergencies that do not go out, of the messages they may
+    see; for administrators also queues that have stopped."""
+    standing = [
+        _emergency_banner(alarm)
+        for alarm in EmergencyAlarm.objects.filter(
+            ended_at=None, message__in=rights.messages_for(user)
+        )
+        .select_related("message")
+        .order_by("raised_at")
+    ]
+    if rights.may(user, rights.SETTINGS_VIEW):
+        standing += _queue_banners()
+    seen = md5(repr(standing).encode(), usedforsecurity=False).hexdigest()
+    return {"standing": standing, "seen": seen, "seconds": ALARM_SECONDS, "watches": True}
+
+
+def _emergency_banner(alarm: EmergencyAlarm) -> dict[str, str]:
+    message = alarm.message
+    words = _(
+        "Confirmed %(when)s, and the dialer has accepted nothing of it. No call has been placed. "
+        "Reach families another way. %(why)s"
+    )
+    return {
+        "kind": "alarm",
+        "title": _("The emergency “%(subject)s” is not going out") % {"subject": message.subject},
+        "words": words % {"when": moment_words(message.created_at), "why": reason_of(message)},
+        "url": reverse("log_detail", args=[message.uuid]),
+        "action": _("Open the message"),
+    }
+
+
+def _queue_banners() -> list[dict[str, str]]:
+    stopped = stopped_queues(timezone.now())
+    if not stopped:
+        return []
+    return [
+        {
+            "kind": "error",
+            "title": _("Part of Messenger has stopped working"),
+            "words": _("Nothing is done in: %(queues)s.") % {"queues": ", ".join(stopped)},
+            "url": reverse("status"),
+            "action": _("Open System status"),
+        }
+    ]

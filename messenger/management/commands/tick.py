@@ -14,6 +14,7 @@ from celery import current_app
 from django.core.management.base import BaseCommand
 
 from messenger import doorbell
+from messenger.status import pulse
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,16 @@ class Command(BaseCommand):
             doorbell.work_here()
         while True:
             for name, entry in current_app.conf.beat_schedule.items():
+                task, args = current_app.tasks[entry["task"]], entry.get("args", ())
                 try:
-                    current_app.tasks[entry["task"]]()
+                    if args:
+                        # A probe of a queue says something only when its own worker does it.
+                        doorbell.ring(task, *args, queue=entry["options"]["queue"])
+                    else:
+                        task()
                 except Exception:  # one broken tick must not stop the others
                     log.exception("tick %s", name)
+            pulse.note_beat()
             if not options["every"]:
                 return
             time.sleep(options["every"])
