@@ -16,9 +16,11 @@ from hashlib import sha256
 
 from django.contrib.auth.hashers import check_password, make_password
 
-from dialer_adapters.switchboard.database import query, read_json
+from dialer_adapters.switchboard.database import execute, query, read_json
 from dialer_adapters.switchboard.faults import AuthenticationFault
 from dialer_adapters.switchboard.models import Account, Exchange
+
+ASK_FOR_CREDENTIALS = ("WWW-Authenticate", 'Basic realm="dialer", charset="UTF-8"')
 
 _KEY = secrets.token_bytes(32)
 _accepted: dict[str, bytes] = {}  # user name → MAC over stored hash and password
@@ -46,6 +48,14 @@ def found_exchange() -> Exchange:
 
 def new_epoch() -> str:
     return "E" + secrets.token_hex(8)
+
+
+def store_new_epoch() -> str:
+    """Begin a new epoch: history may have been lost, as after a restore (contract 8.2, S8). Jobs
+    accepted before it are dialed no more (ruling 24)."""
+    epoch = new_epoch()
+    execute("UPDATE switchboard_exchange SET epoch = %s", [epoch])
+    return epoch
 
 
 def save_account(

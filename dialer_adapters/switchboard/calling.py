@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 from dialer_adapters.chain_engine import TEXT_QUEUED, Closing
 from dialer_adapters.switchboard import entries
-from dialer_adapters.switchboard.job_body import estimate_talk
 from dialer_adapters.switchboard.lines import Lines, Placement, Result
 from dialer_adapters.switchboard.loading import PastAttempt, load_batch
-from dialer_adapters.switchboard.openjob import BatchState, OpenChain, OpenJob
+from dialer_adapters.switchboard.openjob import BatchState, OpenChain, OpenJob, measure_script
 from dialer_adapters.switchboard.pools import LinePools
 from dialer_adapters.switchboard.recording import NewAttempt, Unit, write
 from dialer_adapters.switchboard.reporting import (
@@ -195,16 +194,19 @@ class CallingFloor:
     def _placement(self, job: OpenJob, flight: Flight) -> Placement:
         step, script = flight.chain.step(flight.step), flight.chain.spec.script
         words = script or job.body["script"]
+        sound = job.sound if script is None else measure_script(script)
         return Placement(
             attempt_id=flight.attempt_id,
             number=step.number,
             extension=step.extension,
             attempt_number=flight.number,
-            talk_seconds=job.talk_seconds if script is None else estimate_talk(script),
+            talk_seconds=sound.live_seconds,
+            machine_seconds=sound.machine_seconds,
             ring_seconds=job.body["ring_seconds"],
             detect_machine=job.body["detect_machine"],
             leave_message=job.policy.leave_message,
             confirm_digit=words["confirm"] or "0",
+            segments=sound.segments,
         )
 
     # ------------------------------------------------------------------------------------ loading

@@ -11,25 +11,40 @@ Served at /control, on the loopback alone, and only when started with --control.
         "garbage"  answers 200 with something that is not XML
         "doctype"  answers 200 with a document type declaration that defines entities
         "html"     answers 200 with a page of HTML
+        "throttled", "maintenance"   a ServerBusyFault: again in `seconds`
+        "bad_credentials", "account_disabled"   an AuthenticationFault
         without `operations` all of them, without `times` until {"trouble": null}
+    {"refuse": 5}             no connection is accepted for five seconds
+    {"requests_per_second": 3}   what an account sends beyond that is THROTTLED; 0 ends it
     {"forget": "<JobRef>"}    the job and all that was stored of it are gone
+    {"restart": true}         what was under way is lost, as by kill -9 and a start
     {"new_epoch": true}       as after a restore: older jobs are closed (ruling 24)
     {"oldest_seq": 17}        entries before this one are gone, for every account
+
+and what phones do, to the account "account" (may be left out when there is only one):
+
+    {"inbound_text": {"from": "+16125550110", "body": "STOP"}}
+    {"recording": {"user": "u-1", "audience": "ALL", "sound": "<base64 WAV>", "from": "+1..."}}
 
 GET gives the trouble that is on, as JSON.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
-from dialer_adapters.switchboard.accounts import new_epoch
+from dialer_adapters.switchboard.accounts import store_new_epoch
 from dialer_adapters.switchboard.database import execute, query, transaction
 from dialer_adapters.switchboard.dialing import Dialer
+from dialer_adapters.switchboard.door import Door
+from dialer_adapters.switchboard.faults import AuthenticationFault, Fault, ServerBusyFault
+from dialer_adapters.switchboard.inbound import receive_text, record_message
+from dialer_adapters.switchboard.throttle import Throttle
 
 LOOPBACK = ("127.0.0.1", "::1")
 HTML = b"<!doctype html><html><body><h1>Service unavailable</h1></body></html>"
@@ -38,7 +53,11 @@ DOCTYPE = (
     b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>&b;</e:Body>'
     b"</e:Envelope>"
 )
-TROUBLES = ("unavailable", "slow", "timeout", "cut", "empty", "garbage", "doctype", "html")
+FAULTS = ("throttled", "maintenance", "bad_credentials", "account_disabled")
+TROUBLES = (
+    *("unavailable", "slow", "timeout", "cut", "empty", "garbage", "doctype", "html"),
+    *FAULTS,
+)
 BREAKS_OFF = ("timeout", "cut", "empty")
 MARK = "switchboard.trouble"
 
@@ -66,8 +85,12 @@ class Plan:
 class Control:
     """Holds the plan and carries it out."""
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(
+        self, dialer: Dialer, throttle: Throttle | None = None, door: Door | None = None
+    ) -> None:
         self.dialer = dialer
+        self.throttle = throttle or Throttle()
+        self.door = door
         self._plan: Plan | None = None
         self._lock = threading.Lock()
         self._over = threading.Event()  # set when the plan changes, so that nobody waits in vain
@@ -86,6 +109,8 @@ class Control:
                     self._plan = None
             over = self._over
         environ[MARK] = (plan, over)
+        if plan.trouble in FAULTS:
+            raise _make_fault(plan)
         if plan.trouble == "unavailable":
             raise Trouble(HTTPStatus.SERVICE_UNAVAILABLE, "text/html", HTML)
         if plan.trouble == "html":
@@ -127,6 +152,17 @@ class Control:
         """Carry out one wish. Raises ValueError for an unknown one."""
         if "trouble" in wish:
             self._set_plan(wish)
+        elif "refuse" in wish:
+            self._refuse(float(wish["refuse"]))
+        elif "requests_per_second" in wish:
+            self.throttle.set_rate(float(wish["requests_per_second"]))
+        elif "restart" in wish:
+            self.dialer.recover()
+        elif "inbound_text" in wish:
+            text = wish["inbound_text"]
+            receive_text(self.dialer, _find_account(wish), text["from"], text["body"])
+        elif "recording" in wish:
+            self._record(_find_account(wish), wish["recording"])
         elif "forget" in wish:
             self._forget(str(wish["forget"]))
         elif "new_epoch" in wish:
@@ -160,13 +196,45 @@ class Control:
             for (job_pk,) in jobs:
                 self.dialer.forget_job(job_pk)
 
+    def _refuse(self, seconds: float) -> None:
+        if self.door is None:
+            raise ValueError("there is no door to close")
+        self.door.close_for(seconds)
+
+    def _record(self, account_id: int, recording: dict[str, Any]) -> None:
+        record_message(
+            self.dialer,
+            account_id,
+            str(recording["user"]),
+            str(recording["audience"]),
+            base64.b64decode(recording["sound"]),
+            recording.get("from"),
+        )
+
     def _change_epoch(self) -> None:
-        epoch = new_epoch()
         with self.dialer.gate:
-            execute("UPDATE switchboard_exchange SET epoch = %s", [epoch])
-            self.dialer.change_epoch(epoch)
+            self.dialer.change_epoch(store_new_epoch())
 
     def _drop_entries(self, oldest_seq: int) -> None:
         with transaction():
             execute("DELETE FROM switchboard_entry WHERE seq < %s", [oldest_seq])
             execute("UPDATE switchboard_account SET oldest_seq = %s", [oldest_seq])
+
+
+def _make_fault(plan: Plan) -> Fault:
+    if plan.trouble == "bad_credentials":
+        return AuthenticationFault("BAD_CREDENTIALS", "User name or password not accepted.")
+    if plan.trouble == "account_disabled":
+        return AuthenticationFault("ACCOUNT_DISABLED", "The account is disabled.")
+    return ServerBusyFault(plan.trouble.upper(), "Not now.", max(1, round(plan.seconds)))
+
+
+def _find_account(wish: dict[str, Any]) -> int:
+    """The account a wish names, or the only one. Raises ValueError."""
+    rows = query(
+        "SELECT id FROM switchboard_account WHERE %s::text IS NULL OR username = %s",
+        [wish.get("account"), wish.get("account")],
+    )
+    if len(rows) != 1:
+        raise ValueError("which account?")
+    return int(rows[0][0])

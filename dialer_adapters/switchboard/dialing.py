@@ -14,11 +14,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 
 from django.db import DatabaseError
 
 from dialer_adapters.switchboard.database import connection, query
+from dialer_adapters.switchboard.late_texts import list_batches
 from dialer_adapters.switchboard.lines import Lines
 from dialer_adapters.switchboard.loading import list_open_jobs
 from dialer_adapters.switchboard.pools import LinePools
@@ -59,6 +62,10 @@ class Dialer(Rounds):
         self._bell = threading.Event()
         self._stopping = threading.Event()
 
+    def read_clock(self) -> datetime:
+        """Now, by the clock that rounds are played by."""
+        return datetime.fromtimestamp(self.clock(), UTC)
+
     # ------------------------------------------------------------------------ from other threads
 
     def notice(self, job_pk: int) -> None:
@@ -91,7 +98,10 @@ class Dialer(Rounds):
             flight = self.flights.pop(attempt_id)
             if flight.pool is not None:
                 self.pools.release(flight.pool)
-        self.lines.forget(gone)
+        late = {key for key, held in self.late.items() if held.job.pk == job_pk}
+        for attempt_id in late:
+            del self.late[attempt_id]
+        self.lines.forget(gone | late)
 
     def change_epoch(self, epoch: str) -> None:
         """History may have been lost: close what was accepted before. Call it while holding the
@@ -146,17 +156,20 @@ class Dialer(Rounds):
         """Forget everything and begin from what is stored: what was under way is found again as
         attempts without an entry, and reported as -5."""
         with self.gate:
-            self.lines.forget(set(self.flights))
+            self.lines.forget({*self.flights, *self.late})
             self.flights.clear()
+            self.late.clear()
             self.jobs.clear()
             self.pools.release_all()
             self.units, self.starts = [], []
             self.epoch = query("SELECT epoch FROM switchboard_exchange")[0][0]
             self.opted_out.clear()
             for account_id, number in query(
-                "SELECT account_id, phone_number FROM switchboard_consent WHERE state = 'OPTED_OUT'"
+                "SELECT account_id, phone_number FROM switchboard_consent"
+                " WHERE state = 'OPTED_OUT' OR stopped"
             ):
                 self.opted_out[account_id].add(number)
+            self.late_batches = deque(list_batches(self.read_clock()))
             for job_pk in list_open_jobs():
                 self.notice(job_pk)
 

@@ -1,7 +1,8 @@
 """The HTTP end of the switchboard: a WSGI application of its own, one address for all.
 
-GET ?wsdl gives the contract, POST takes an envelope, checks who sends it, and hands the operation
-to its function. Faults go with HTTP 500 and one typed detail. What an operation does is not here.
+GET ?wsdl gives the contract, GET / the page of the board. POST takes an envelope, checks who sends
+it, and hands the operation to its function. Faults go with HTTP 500 and one typed detail. What an
+operation does is not here.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from typing import Any
 from django.db import DatabaseError
 from lxml import etree
 
-from dialer_adapters.switchboard import operations
-from dialer_adapters.switchboard.accounts import Caller, NoCredentials, authenticate
+from dialer_adapters.switchboard import audio, consents, inbound, operations
+from dialer_adapters.switchboard.accounts import (
+    ASK_FOR_CREDENTIALS,
+    Caller,
+    NoCredentials,
+    authenticate,
+)
 from dialer_adapters.switchboard.batches import TAG
+from dialer_adapters.switchboard.board import Board
 from dialer_adapters.switchboard.calllog import get_call_log
 from dialer_adapters.switchboard.control import Control, Trouble
 from dialer_adapters.switchboard.database import connection
@@ -30,6 +37,8 @@ from dialer_adapters.switchboard.envelope import (
 )
 from dialer_adapters.switchboard.faults import Fault, InvalidRequestFault, ServerBusyFault
 from dialer_adapters.switchboard.intake import Intake
+from dialer_adapters.switchboard.retention import RETENTION_DAYS
+from dialer_adapters.switchboard.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -40,32 +49,46 @@ Operation = Callable[[Caller, etree._Element], list[str]]
 
 
 class Endpoint:
-    """The WSGI application. `control`, when given, makes trouble for tests."""
+    """The WSGI application. `control`, when given, makes trouble for tests; `board` is the page
+    that shows the lines. `retention_days` is what the account is told of its log."""
 
-    def __init__(self, dialer: Dialer, control: Control | None = None) -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        control: Control | None = None,
+        board: Board | None = None,
+        throttle: Throttle | None = None,
+        retention_days: int = RETENTION_DAYS,
+    ) -> None:
         intake = Intake(dialer)
         self.control = control
+        self.board = board
+        self.throttle = throttle or Throttle()
         self.operations: dict[str, Operation] = {
-            "VerifyCustomer": lambda who, what: operations.verify_customer(who, what, dialer),
+            "VerifyCustomer": lambda who, what: operations.verify_customer(
+                who, what, dialer, retention_days
+            ),
             "GetCustomerID": operations.get_customer_id,
-            "UploadAudio": operations.upload_audio,
-            "GetAudio": operations.get_audio,
+            "UploadAudio": audio.upload_audio,
+            "GetAudio": audio.get_audio,
             "SubmitJob": intake.submit_job,
             "AddChains": intake.add_chains,
             "CancelJob": intake.cancel_job,
             "GetJobStatus": lambda who, what: operations.get_job_status(who, what, dialer.epoch),
             "GetCallLog": lambda who, what: get_call_log(who, what, dialer.epoch),
-            "GetInboundTexts": lambda _, what: operations.get_empty_page(what, dialer.epoch),
-            "GetTextConsents": operations.get_text_consents,
-            "SetTextConsent": lambda who, what: operations.set_text_consent(who, what, dialer),
-            "GetRemoteDialInMessages": lambda _, what: operations.get_empty_page(
-                what, dialer.epoch
+            "GetInboundTexts": lambda who, what: inbound.get_inbound_texts(who, what, dialer.epoch),
+            "GetTextConsents": consents.get_text_consents,
+            "SetTextConsent": lambda who, what: consents.set_text_consent(who, what, dialer),
+            "GetRemoteDialInMessages": lambda who, what: inbound.get_recordings(
+                who, what, dialer.epoch
             ),
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if self.control is not None and environ.get("PATH_INFO") == "/control":
             status, content_type, body = self.control.answer(environ)
+        elif self.board is not None and self.board.shows(environ):
+            return self.board(environ, start_response)
         elif environ["REQUEST_METHOD"] == "GET":
             status, content_type, body = self._give_wsdl(environ)
         elif environ["REQUEST_METHOD"] == "POST":
@@ -75,7 +98,7 @@ class Endpoint:
         length = len(body)
         headers = [("Content-Type", content_type)]
         if status is HTTPStatus.UNAUTHORIZED:
-            headers.append(("WWW-Authenticate", 'Basic realm="dialer", charset="UTF-8"'))
+            headers.append(ASK_FOR_CREDENTIALS)
         if self.control is not None:
             body = self.control.cut(environ, body)
         headers.append(("Content-Length", str(length)))
@@ -94,6 +117,7 @@ class Endpoint:
             caller = authenticate(environ.get("HTTP_AUTHORIZATION"))
             operation = read_request(_read_body(environ))
             name = operation.tag.removeprefix(TAG)
+            self.throttle.admit(caller.account_id, name)
             if self.control is not None:
                 self.control.before(environ, name)
             answer = write_answer(name, *self.operations[name](caller, operation))

@@ -238,7 +238,8 @@ class Intake:
         with self.dialer.gate:
             with transaction():
                 if refs or numbers:
-                    _leave_tombstones(caller.account_id, job_ref, refs, numbers)
+                    now = self.dialer.read_clock()
+                    _leave_tombstones(caller.account_id, job_ref, refs, numbers, now)
                 else:
                     self._close_whole(caller.account_id, job_ref)
             job = find_job(caller.account_id, job_ref)
@@ -256,7 +257,7 @@ class Intake:
         ]
 
     def _close_whole(self, account_id: int, job_ref: str) -> None:
-        now = datetime.now(UTC)
+        now = self.dialer.read_clock()
         # An unknown JobRef gets a tombstone: a job that comes late is closed on arrival.
         execute(
             "INSERT INTO switchboard_job (account_id, job_ref, job_id, epoch, priority, state,"
@@ -319,13 +320,13 @@ def count_canceled(job: StoredJob | None, refs: set[str], whole: bool) -> int:
 
 
 def _leave_tombstones(
-    account_id: int, job_ref: str, refs: Sequence[str], numbers: Sequence[str]
+    account_id: int, job_ref: str, refs: Sequence[str], numbers: Sequence[str], now: datetime
 ) -> None:
     named = [("C", ref) for ref in refs] + [("N", number) for number in numbers]
     execute(
-        "INSERT INTO switchboard_cancellation (account_id, job_ref, kind, value)"
-        " SELECT %s, %s, * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING",
-        [account_id, job_ref, [kind for kind, _ in named], [value for _, value in named]],
+        "INSERT INTO switchboard_cancellation (account_id, job_ref, canceled_at, kind, value)"
+        " SELECT %s, %s, %s, * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING",
+        [account_id, job_ref, now, [kind for kind, _ in named], [value for _, value in named]],
     )
 
 

@@ -221,7 +221,9 @@ def make_policy(body: Body, speed: float) -> Policy:
     )
 
 
-def estimate_talk(script: Script | None) -> float:
-    """Seconds that a script takes to play: 2.5 words a second, 20 s for a recording."""
-    live = (script or {}).get("live") or []
-    return sum(20.0 if audio else len((words or "").split()) / 2.5 for audio, words, _ in live)
+def estimate_talk(script: Script | None, machine: bool = False) -> float:
+    """Seconds that a script takes to play: 2.5 words a second, 20 s for a recording. A machine
+    hears the Machine part, or the Live one where there is none (contract 7.4.5)."""
+    parts = script or {}
+    played = (machine and parts.get("machine")) or parts.get("live") or []
+    return sum(20.0 if audio else len((words or "").split()) / 2.5 for audio, words, _ in played)

@@ -15,6 +15,12 @@ from dialer_adapters.switchboard.batches import iterate_chains, unpack
 from dialer_adapters.switchboard.database import query
 
 _OF_JOB = "(%s::text IS NULL OR j.job_ref = %s)"
+# Of a job `j` of an account `o`, that none of its entries has left the log by its age: the books of
+# others are incomplete, and nothing can be said of them.
+KEPT = (
+    "(o.oldest_seq <= 1 OR j.created_at >= (SELECT k.occurred_at FROM switchboard_entry k"
+    " WHERE k.account_id = o.id AND k.seq >= o.oldest_seq ORDER BY k.seq LIMIT 1))"
+)
 
 
 class LostStep(NamedTuple):
@@ -75,11 +81,13 @@ class Totals:
 
 def find_lost(job_ref: str | None = None) -> Iterator[LostStep]:
     """Accepted steps of finished jobs without a final entry. A JOB_RESULT with a reason other than
-    COMPLETED makes those final that have no entry at all (ruling 21)."""
+    COMPLETED makes those final that have no entry at all (ruling 21). Jobs of which the log no
+    longer holds everything are left out."""
     jobs = query(
         "SELECT j.id, j.job_ref, e.reason FROM switchboard_job j JOIN switchboard_entry e"
         " ON e.account_id = j.account_id AND e.seq = j.final_seq"
-        f" WHERE {_OF_JOB} ORDER BY j.id",
+        " JOIN switchboard_account o ON o.id = j.account_id"
+        f" WHERE {KEPT} AND {_OF_JOB} ORDER BY j.id",
         [job_ref, job_ref],
     )
     for job_pk, ref, reason in jobs:

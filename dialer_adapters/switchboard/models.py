@@ -8,6 +8,7 @@ SQL in `recording`, `calllog` and `history`; the models are their definition.
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 
 class Exchange(models.Model):
@@ -32,7 +33,12 @@ class Account(models.Model):
     # The number of the newest log entry. Raised last in a transaction and held to its commit, so
     # that entries become visible in the order of their numbers (contract 8.2, S2).
     last_seq = models.BigIntegerField(default=0)
+    # Cursors below it are EXPIRED; the entries themselves go a sweep later (see `retention`).
     oldest_seq = models.BigIntegerField(default=1)
+    # Inbound texts and recordings have logs of their own, raised while the row is locked. Both are
+    # small, and a STOP is evidence: they are kept for good.
+    last_text_seq = models.BigIntegerField(default=0)
+    last_recording_seq = models.BigIntegerField(default=0)
 
 
 class Customer(models.Model):
@@ -116,6 +122,7 @@ class Cancellation(models.Model):
     job_ref = models.CharField(max_length=64)
     kind = models.CharField(max_length=1)
     value = models.CharField(max_length=64)
+    canceled_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
@@ -216,8 +223,9 @@ class Audio(models.Model):
 
 
 class Consent(models.Model):
-    """Whether a number takes texts: OPTED_IN or OPTED_OUT. `stopped`: by STOP from the phone, which
-    only the phone's owner can undo."""
+    """Whether a number takes texts (contract 7.7); no row is UNKNOWN. `state` is PENDING (START was
+    sent), OPTED_IN or OPTED_OUT. `stopped`: by STOP from the phone, which only the phone's owner
+    can undo, by START and then YES; until then nothing is sent, PENDING or not."""
 
     account = models.ForeignKey(Account, models.CASCADE)
     phone_number = models.CharField(max_length=16)
@@ -241,8 +249,56 @@ class ConsentChange(models.Model):
     asked = models.CharField(max_length=16)
     state = models.CharField(max_length=16)
     confirmation_queued = models.BooleanField()
+    changed_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
             models.UniqueConstraint("account", "change_ref", name="switchboard_consent_change_key")
         ]
+
+
+class InboundText(models.Model):
+    """A text from a phone, with what was understood by it, in the order of `seq`. Never changed."""
+
+    account = models.ForeignKey(Account, models.CASCADE)
+    seq = models.BigIntegerField()
+    text_id = models.CharField(max_length=64)
+    received_at = models.DateTimeField()
+    from_number = models.CharField(max_length=16)
+    to_sender = models.CharField(max_length=64)
+    body = models.TextField()
+    keyword = models.CharField(max_length=16)
+    consent_after = models.CharField(max_length=16)
+    auto_reply = models.TextField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("account", "seq", name="switchboard_inbound_text_key")
+        ]
+
+
+class ServiceText(models.Model):
+    """A text the switchboard sends by itself: the answer to a keyword, or the one text that
+    confirms a changed preference. Not of any job, and allowed after STOP (contract 4.6)."""
+
+    account = models.ForeignKey(Account, models.CASCADE)
+    phone_number = models.CharField(max_length=16)
+    body = models.TextField()
+    queued_at = models.DateTimeField()
+
+
+class Recording(models.Model):
+    """An emergency message that somebody recorded by telephone (Remote Dial-In), in the order of
+    `seq`. Its sound is an `Audio`."""
+
+    account = models.ForeignKey(Account, models.CASCADE)
+    seq = models.BigIntegerField()
+    message_id = models.CharField(max_length=48)
+    received_at = models.DateTimeField()
+    user_ref = models.CharField(max_length=64)
+    caller_number = models.CharField(max_length=16, null=True)
+    audience_code = models.CharField(max_length=64)
+    audio = models.ForeignKey(Audio, models.PROTECT)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("account", "seq", name="switchboard_recording_key")]

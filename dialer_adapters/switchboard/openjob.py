@@ -14,13 +14,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
+from typing import NamedTuple
 
 from dialer_adapters.chain_engine import Chain, Policy
-from dialer_adapters.switchboard.batches import ChainSpec, StepSpec
+from dialer_adapters.switchboard.batches import ChainSpec, Script, StepSpec
 from dialer_adapters.switchboard.job_body import Body, estimate_talk, window_start
 from dialer_adapters.switchboard.recording import JobKey, Unit
+from dialer_adapters.switchboard.segments import count_segments
 
 _tickets = count(1)
+
+
+class Sound(NamedTuple):
+    """How long a script takes to play, to a person and to a machine, and the parts of its text."""
+
+    live_seconds: float
+    machine_seconds: float
+    segments: int
+
+
+def measure_script(script: Script | None) -> Sound:
+    """The sound of a job's or a chain's own script."""
+    text = (script or {}).get("text") or ""
+    return Sound(estimate_talk(script), estimate_talk(script, True), count_segments(text))
 
 
 @dataclass(slots=True, eq=False)
@@ -106,10 +122,10 @@ class OpenJob:
     _ready: deque[tuple[int, OpenChain]] = field(default_factory=deque)
     _again: deque[tuple[int, OpenChain]] = field(default_factory=deque)
     _waiting: list[tuple[float, int, OpenChain]] = field(default_factory=list)
-    talk_seconds: float = 0.0
+    sound: Sound = field(init=False)
 
     def __post_init__(self) -> None:
-        self.talk_seconds = estimate_talk(self.body["script"])
+        self.sound = measure_script(self.body["script"])
 
     # -- may it dial?
 

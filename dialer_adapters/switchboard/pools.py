@@ -21,6 +21,11 @@ class LinePools:
         """How many calls more may start."""
         return self._free["normal"] + (self._free["emergency"] if emergency else 0)
 
+    def busy(self, pool: Pool) -> int:
+        """How many lines of a pool are in a call."""
+        size = self.normal if pool == "normal" else self.emergency
+        return size - self._free[pool]
+
     def take(self, emergency: bool) -> Pool | None:
         """Take a line, or None when there is none."""
         pools: tuple[Pool, ...] = ("emergency", "normal") if emergency else ("normal",)

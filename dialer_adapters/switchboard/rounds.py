@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dialer_adapters.chain_engine import TEXT_QUEUED, WINDOW_ENDED
 from dialer_adapters.switchboard import entries
 from dialer_adapters.switchboard.calling import BATCHES_A_ROUND, CallingFloor
+from dialer_adapters.switchboard.late_texts import LateText, read_batch, report_late
 from dialer_adapters.switchboard.lines import Lines, Result
 from dialer_adapters.switchboard.loading import (
     JobRow,
@@ -30,11 +31,14 @@ NEVER_SEALED_AFTER = 24 * 3600.0
 
 
 class Rounds(CallingFloor):
-    """Rounds over all open jobs. `epoch` is the log's; jobs of another one are closed."""
+    """Rounds over all open jobs. `epoch` is the log's; jobs of another one are closed. `late` are
+    texts of which a later word is expected although nothing else of their chain is in memory."""
 
     def __init__(self, lines: Lines, pools: LinePools) -> None:
         super().__init__(lines, pools)
         self.epoch = ""
+        self.late: dict[str, LateText] = {}
+        self.late_batches: deque[int] = deque()  # still to be looked through for such texts
 
     def play(self, news: Iterable[int], now: float) -> float | None:
         """One round at `now`, which begins with the jobs in `news`. Returns when the next one is
@@ -49,7 +53,8 @@ class Rounds(CallingFloor):
             self._look_after(job, now)
         self._choose(now)
         self._commit(now)
-        if self._worked or self._loads_left <= 0:
+        self._revisit_texts(now)  # after the commit: what this round heard must be in the log
+        if self._worked or self._loads_left <= 0 or self.late_batches:
             return now
         moments = [self.lines.next_at()]
         moments += [now if job.sweeps else job.wake_at(now) for job in self.jobs.values()]
@@ -94,6 +99,7 @@ class Rounds(CallingFloor):
     def _hear(self, result: Result) -> None:
         flight = self.flights.get(result.attempt_id)
         if flight is None:
+            self._hear_late(result)
             return
         job, chain = flight.job, flight.chain
         if not flight.revision:
@@ -118,6 +124,24 @@ class Rounds(CallingFloor):
             self._add_unit(chain, unit)
         else:
             self._settle(job, chain, closings, result.at, unit)
+
+    def _hear_late(self, result: Result) -> None:
+        late = self.late.get(result.attempt_id)
+        if late is None:
+            return
+        if result.last:
+            del self.late[result.attempt_id]
+        self._changed.add(late.batch_id)
+        self.units.append(report_late(late, result))
+
+    def _revisit_texts(self, now: float) -> None:
+        """After a restart: expect later words about texts again, some batches a round."""
+        while self.late_batches and self._loads_left > 0:
+            self._loads_left -= 1
+            for late in read_batch(self.late_batches.popleft()):
+                known = late.attempt_id in self.flights or late.attempt_id in self.late
+                if not known and self.lines.text(late.placement(), now, after=late.code):
+                    self.late[late.attempt_id] = late
 
     # ----------------------------------------------------------------------------- job's own time
 

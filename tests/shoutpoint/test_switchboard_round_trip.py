@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from dialer_adapters.contract import (
 )
 from dialer_adapters.registry import DialerDoor, adapter_for
 from dialer_adapters.shoutpoint.client import ShoutpointAdapter
+from tests.switchboard.sound import make_sound
 from tests.switchboard_process import SwitchboardProcess
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "switchboard"])
@@ -244,10 +246,17 @@ def test_threads_of_a_process_share_one_adapter(switchboard: SwitchboardProcess)
     assert status.counts.chains == 1_200
 
 
-def test_the_other_operations_are_spoken_too(adapter: ShoutpointAdapter) -> None:
-    stored = adapter.put_audio(b"RIFF" + bytes(400), "audio/wav")
-    assert adapter.put_audio(b"RIFF" + bytes(400), "audio/wav").audio_id == stored.audio_id
-    assert adapter.get_audio(stored.audio_id).content == b"RIFF" + bytes(400)
+def test_the_other_operations_are_spoken_too(
+    adapter: ShoutpointAdapter, switchboard: SwitchboardProcess
+) -> None:
+    sound = make_sound(2)
+    stored = adapter.put_audio(sound, "audio/wav")
+    assert (stored.created, stored.duration_seconds) == (True, 2)
+    assert adapter.put_audio(sound, "audio/wav").audio_id == stored.audio_id
+    assert adapter.get_audio(stored.audio_id).content == sound
+    with pytest.raises(Rejected) as refused:
+        adapter.put_audio(make_sound(rate=44100), "audio/wav")
+    assert (refused.value.code, refused.value.field) == ("SCHEMA", "Content")
     assert adapter.inbound_texts(None, 0).texts == ()
     assert adapter.remote_dial_in(None, 0).messages == ()
     changed = adapter.set_text_consent("+16125550001", "OPTED_OUT", "change-1", "PORTAL")
@@ -255,3 +264,17 @@ def test_the_other_operations_are_spoken_too(adapter: ShoutpointAdapter) -> None
     assert (changed.replayed, again.replayed) == (False, True)
     (consent,) = adapter.text_consents().consents
     assert (consent.phone_number, consent.state) == ("+16125550001", "OPTED_OUT")
+    switchboard.control(inbound_text={"from": "+16125550002", "body": "Stop."})
+    switchboard.control(inbound_text={"from": "+16125550002", "body": "thanks"})
+    spoken = base64.b64encode(sound).decode()
+    switchboard.control(recording={"user": "u-1", "audience": "ALL", "sound": spoken})
+    page = adapter.inbound_texts(None, 0, 1)
+    assert [(text.keyword, text.consent_after) for text in page.texts] == [("STOP", "OPTED_OUT")]
+    assert page.has_more
+    (other,) = adapter.inbound_texts(page.epoch, page.next_seq).texts
+    assert (other.body, other.keyword, other.auto_reply) == ("thanks", "NONE", None)
+    (message,) = adapter.remote_dial_in(page.epoch, 0).messages
+    assert (message.audio_id, message.duration_seconds) == (stored.audio_id, 2)
+    with pytest.raises(Rejected) as stopped:
+        adapter.set_text_consent("+16125550002", "OPTED_IN", "change-2", "PORTAL")
+    assert (stopped.value.kind, stopped.value.code) == ("conflict", "CONSENT_STOPPED")

@@ -159,6 +159,10 @@ class Desk:
         found_exchange()
         self.dialer.recover()
 
+    def open_account(self, username: str, password: str = "another word") -> int:
+        """One more account; its key."""
+        return save_account(username, password, username)[0].pk
+
     # -- requests
 
     def post(self, body: bytes, credentials: tuple[str, ...] | None = ()) -> Answer:

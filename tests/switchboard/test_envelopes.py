@@ -45,9 +45,12 @@ def test_the_account_says_who_it_is_and_what_it_can(desk: Desk) -> None:
         assert first[name] == again[name]
     assert first["AccountStatus"] == "ACTIVE"
     capabilities = {part.text for part in first.content.iterfind(f"{{{NAMESPACE}}}Capability")}
-    assert capabilities == {"CHAINS", "CURSOR_LOG", "VOICE", "TEXT", "AMD"}
+    assert capabilities == {
+        *("CHAINS", "CURSOR_LOG", "VOICE", "TEXT", "AMD", "REMOTE_DIAL_IN", "INBOUND_TEXT")
+    }
     (limits,) = first.all("Limits")
     assert (limits["NormalLines"], limits["EmergencyLines"]) == ("50", "10")
+    assert (limits["MaxAudioBytes"], limits["LogRetentionDays"]) == (str(5 * 1024 * 1024), "30")
 
 
 def test_customer_ids_are_made_once_for_each_school(desk: Desk) -> None:

@@ -13,18 +13,21 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One attempt to place. `talk_seconds` is how long the message takes to play; `detect_machine`
-    whether people and machines are told apart, `leave_message` whether a machine hears it."""
+    """One attempt to place. `talk_seconds` is how long the message takes to play to a person,
+    `machine_seconds` what a machine hears (with `leave_message`); `detect_machine` says whether the
+    two are told apart. `segments` is the number of parts of a text."""
 
     attempt_id: str
     number: str
     extension: str | None
     attempt_number: int
     talk_seconds: float = 20.0
+    machine_seconds: float = 20.0
     ring_seconds: float = 30.0
     detect_machine: bool = True
     leave_message: bool = True
     confirm_digit: str = "0"
+    segments: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class Lines(Protocol):
     def call(self, placement: Placement, now: float) -> None:
         """Start a call. Its result comes from `collect`."""
 
-    def text(self, placement: Placement, now: float, after: int | None = None) -> None:
-        """Send a text, or, with `after`, go on with one whose last known code was that."""
+    def text(self, placement: Placement, now: float, after: int | None = None) -> bool:
+        """Send a text, or, with `after`, go on with one whose last known code was that; whether
+        anything more is expected of it."""
 
     def collect(self, now: float) -> Sequence[Result]:
         """The results up to `now`, oldest first, each once."""

@@ -205,7 +205,8 @@ class SimulatedLines:
             # Nobody listened for a machine, so it counts as a person (contract 4.1).
             code, answered_by, plays = LIVE, "UNKNOWN", True
         ring = placement.ring_seconds if code == NO_ANSWER else outcome.ring_seconds
-        talk = outcome.talk_seconds * placement.talk_seconds if plays else 1.0
+        words = placement.machine_seconds if code == MACHINE else placement.talk_seconds
+        talk = outcome.talk_seconds * words if plays else 1.0
         connected_at = now + ring / self.speed if answered_by else None
         at = connected_at + talk / self.speed if connected_at else now + ring / self.speed
         sip_code, cause = SIGNALS.get(outcome.code, (None, None))
@@ -224,7 +225,7 @@ class SimulatedLines:
             )
         )
 
-    def text(self, placement: Placement, now: float, after: int | None = None) -> None:
+    def text(self, placement: Placement, now: float, after: int | None = None) -> bool:
         way = decide_text(placement.number, placement.attempt_number, self.seed)
         known = [code for _, code in way]
         done = known.index(after) + 1 if after in known else 0
@@ -232,7 +233,10 @@ class SimulatedLines:
         for place, (seconds, code) in enumerate(way[done:], start=done + 1):
             at += seconds / self.speed
             last = place == len(way)
-            self._announce(Result(placement.attempt_id, at, code, last, segments=1))
+            self._announce(
+                Result(placement.attempt_id, at, code, last, segments=placement.segments)
+            )
+        return done < len(way)
 
     def collect(self, now: float) -> list[Result]:
         results = []

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from dialer_adapters.switchboard.dialing import CLAIM_SECONDS
+from dialer_adapters.switchboard.retention import RETENTION_DAYS
 from dialer_adapters.switchboard.server import DialingFailed, Options, serve
 
 
@@ -33,7 +34,28 @@ class Command(BaseCommand):
         parser.add_argument(
             "--control", action="store_true", help="let tests switch failures on at /control"
         )
-
+        parser.add_argument(
+            "--retention-days",
+            type=int,
+            default=RETENTION_DAYS,
+            help=f"how long the call log is kept; at least {RETENTION_DAYS}",
+        )
+        parser.add_argument(
+            "--requests-per-second",
+            type=float,
+            default=0.0,
+            help="hold an account back beyond this rate; 0 never does",
+        )
+        parser.add_argument(
+            "--new-epoch",
+            action="store_true",
+            help="after a restore from a backup: readers begin anew, older jobs are not dialed",
+        )
+        parser.add_argument(
+            "--guarded-board",
+            action="store_true",
+            help="ask for credentials on the page at / even on this machine (behind a proxy)",
+        )
         parser.add_argument(
             "--claim-seconds",
             type=float,
@@ -44,6 +66,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["speed"] <= 0:
             raise CommandError("--speed must be above 0")
+        if options["retention_days"] < RETENTION_DAYS:
+            raise CommandError(f"--retention-days must be at least {RETENTION_DAYS}")
+        if options["requests_per_second"] < 0:
+            raise CommandError("--requests-per-second must not be negative")
         wanted = Options(
             host=options["host"],
             port=options["port"],
@@ -53,6 +79,10 @@ class Command(BaseCommand):
             emergency_lines=options["emergency_lines"],
             control=options["control"],
             claim_seconds=options["claim_seconds"],
+            retention_days=options["retention_days"],
+            requests_per_second=options["requests_per_second"],
+            new_epoch=options["new_epoch"],
+            guarded_board=options["guarded_board"],
         )
         try:
             serve(wanted, self._announce)
