@@ -253,6 +253,17 @@ def shared(message_id: int) -> Message:
     )[0]
 
 
+def may_go_on(message_id: int) -> bool:
+    """Whether the message has not been canceled; it stays locked FOR SHARE until the transaction
+    ends, so that a cancel waits or is seen."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cancel_requested_at IS NULL FROM messenger_message WHERE id = %s FOR SHARE",
+            [message_id],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def _plan_complete(message: Message, now: datetime) -> None:
     """Every slice is frozen: the channels are told, and a message for nobody is finished."""
     Message.objects.filter(pk=message.pk).update(expanded_at=now)

@@ -5,12 +5,9 @@ ledger, and the cursor commit together or not at all; any repeat is harmless. An
 raw and never stops the log. Refresh uses the same code without touching the cursor (C6).
 """
 
-import gc
 import logging
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +28,7 @@ from dialer_adapters.contract import (
 from messenger import results
 from voice import account, credentials, dispatch
 from voice.finishing import finish
+from voice.interpreter import for_two_threads
 from voice.log_lines import LOG_COLUMNS, PageLines, job_refs, make_lines
 from voice.models import DialerJob, LogCursor, VoiceSettings
 
@@ -100,25 +98,6 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
                 return done
             answer = following.result()
     return done
-
-
-@contextmanager
-def for_two_threads() -> Iterator[None]:
-    """Sets the interpreter for one thread that parses while another talks to PostgreSQL.
-
-    The parsing one would keep the interpreter for 5 ms after each of PostgreSQL's answers, a third
-    of the time. And a page is 300,000 small objects without a cycle among them: looking for cycles
-    400 times a page took another fifth.
-    """
-    collecting, interval = gc.isenabled(), sys.getswitchinterval()
-    gc.disable()
-    sys.setswitchinterval(0.0005)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-        if collecting:
-            gc.enable()
 
 
 Answer = LogPage | DialerError | credentials.Unreadable

@@ -8,9 +8,11 @@ the dialer answering Replayed (contract 7.5). No transaction is open while the d
 import json
 import logging
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, partial
 from time import monotonic
 from uuid import UUID, uuid4
 
@@ -22,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from dialer_adapters.contract import (
     CredentialsRefused,
+    DialerAdapter,
     DialerError,
     FrozenJob,
     Rejected,
@@ -31,6 +34,7 @@ from messenger import ledger, lifecycle
 from messenger.models import District, Message
 from voice import account, chains, credentials, doorbell
 from voice.channel import PHONE_MODES
+from voice.interpreter import for_two_threads
 from voice.models import DialerBatch, DialerJob, VoiceSettings
 from voice.outcomes import CALL_EXPIRED
 
@@ -41,6 +45,7 @@ LEASE = timedelta(seconds=django_settings.DISPATCH_LEASE_SECONDS)
 IN_FLIGHT = 2  # AddChains at once (ruling 15)
 MAX_WAIT = 300.0  # seconds between two tries of a request that is in doubt
 MAX_WAIT_EMERGENCY = 10.0
+SECONDS_BETWEEN_NOTES = 1.0
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
 
@@ -76,7 +81,7 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
         return False
     if job.state == DialerJob.State.FROZEN and not _open(job):
         return False
-    with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines:
+    with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines, for_two_threads():
         ends = [
             line.result() for line in [lines.submit(_drain, job, until) for _n in range(IN_FLIGHT)]
         ]
@@ -138,7 +143,7 @@ def _alone(job: DialerJob) -> bool:
     if first is None or first.state != DialerBatch.State.REFUSED:
         return False
     with transaction.atomic():
-        if lifecycle.shared(job.message_id).cancel_requested_at is not None:
+        if not lifecycle.may_go_on(job.message_id):
             return False
         _mark_submitted(job)
     return True
@@ -176,8 +181,7 @@ def _claim(job: DialerJob, *, first: bool = False) -> Claimed | None:
     """
     claim = uuid4()
     with transaction.atomic():
-        message = lifecycle.shared(job.message_id)
-        if message.cancel_requested_at is not None:
+        if not lifecycle.may_go_on(job.message_id):
             return None
         now = timezone.now()
         waiting = job.batches.filter(
@@ -191,7 +195,7 @@ def _claim(job: DialerJob, *, first: bool = False) -> Claimed | None:
         if batch is None:
             return None
         changed = ["state", "sent_at", "claim", "lease_until"]
-        if batch.sent_at is None and _freeze_anew_if_changed(message, batch):
+        if batch.sent_at is None and _freeze_anew_if_changed(job.message, batch):
             # The content is 60 kB: it is written again only when it did change.
             changed += ["content", "chains", "steps", "frozen_at"]
         batch.state = DialerBatch.State.SENDING
@@ -204,7 +208,7 @@ def _claim(job: DialerJob, *, first: bool = False) -> Claimed | None:
 
 
 def _freeze_anew_if_changed(message: Message, batch: DialerBatch) -> bool:
-    changed = District.current().contacts_changed_at
+    changed = District.objects.values_list("contacts_changed_at", flat=True).get()
     if changed is None or changed < batch.frozen_at or batch.first_chain is None:
         return False
     now = timezone.now()
@@ -219,22 +223,29 @@ def _freeze_anew_if_changed(message: Message, batch: DialerBatch) -> bool:
 def _drain(job: DialerJob, until: float) -> str:
     """Sends batch after batch: "idle" when none is left, "stop" when the dialer is in doubt or
     refuses us, "time" when the time is up. Runs in a thread with a connection of its own."""
+    told = 0.0  # when it was last noted that all is well, once a second
+    door = cache(partial(account.adapter, endpoint=job.endpoint))
     try:
-        while monotonic() < until:
+        while (now := monotonic()) < until:
             batch = _claim(job)
             if batch is None:
                 return "idle"
-            if not _send(job, batch):
+            tell = now - told > SECONDS_BETWEEN_NOTES
+            if not _send(job, batch, door, all_is_well=tell):
                 return "stop"
+            told = now if tell else told
         return "time"
     finally:
         connection.close()
 
 
-def _send(job: DialerJob, batch: Claimed) -> bool:
-    """One AddChains. False when the next one should wait."""
+def _send(
+    job: DialerJob, batch: Claimed, door: Callable[[], DialerAdapter], *, all_is_well: bool = True
+) -> bool:
+    """One AddChains. False when the next one should wait. With `all_is_well` an acceptance also
+    ends what was noted as trouble."""
     try:
-        account.adapter(endpoint=job.endpoint).add_chains(
+        door().add_chains(
             str(job.job_ref), batch.number, json.loads(batch.content), batch.total_chains
         )
     except Rejected as error:
@@ -250,11 +261,11 @@ def _send(job: DialerJob, batch: Claimed) -> bool:
     except (DialerError, credentials.Unreadable) as doubt:
         _stand_back(job, batch, doubt)
         return False
-    _accepted(job, batch)
+    _accepted(job, batch, all_is_well=all_is_well)
     return True
 
 
-def _accepted(job: DialerJob, batch: Claimed | None) -> None:
+def _accepted(job: DialerJob, batch: Claimed | None, *, all_is_well: bool = True) -> None:
     """Stores the receipt. Refusals inside it (`Rejected`) come again in the log, which alone
     counts (contract 7.4.11)."""
     now = timezone.now()
@@ -262,6 +273,8 @@ def _accepted(job: DialerJob, batch: Claimed | None) -> None:
         DialerBatch.objects.filter(pk=batch.pk).update(
             state=DialerBatch.State.ACCEPTED, accepted_at=now, lease_until=None, trouble=""
         )
+    if not all_is_well:
+        return
     DialerJob.objects.filter(pk=job.pk).exclude(failures=0, retry_at=None, trouble="").update(
         failures=0, retry_at=None, trouble=""
     )
@@ -381,8 +394,7 @@ def _seal(job: DialerJob) -> None:
     job open for ever.
     """
     with transaction.atomic():
-        message = lifecycle.shared(job.message_id)
-        if message.cancel_requested_at is not None:
+        if not lifecycle.may_go_on(job.message_id):
             return
         job.refresh_from_db()
         others = job.batches.filter(total_chains=None)
@@ -407,7 +419,7 @@ def _seal(job: DialerJob) -> None:
         last.claim, last.lease_until = claim, now + LEASE
         last.save(update_fields=["state", "sent_at", "claim", "lease_until", "total_chains"])
     batch = Claimed(last.pk, claim, last.number, "[]", last.total_chains)
-    if _send(job, batch):
+    if _send(job, batch, partial(account.adapter, endpoint=job.endpoint)):
         now = timezone.now()
         DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.OPEN).update(
             state=DialerJob.State.SEALED, all_accepted_at=now, total_chains=last.total_chains

@@ -70,7 +70,7 @@ def wait_for(done: Callable[[], bool], words: str) -> None:
     while not done():
         if monotonic() > until:
             raise TimeoutError(words)
-        _nobody.wait(0.02)
+        _nobody.wait(0.1)
 
 
 def end(message: Message) -> None:
