@@ -54,7 +54,7 @@ class PromptsForm(forms.Form):
         for kind in Prompt.Kind:
             row = self.stored.get(kind)
             self.fields[f"{kind}_words"] = forms.CharField(
-                label=kind.label,
+                label=_("%(prompt)s in words") % {"prompt": kind.label},
                 required=False,
                 max_length=LONGEST_PROMPT,
                 help_text=KIND_HINTS[kind],
@@ -214,24 +214,24 @@ class ChoiceForm(forms.Form):
         )
 
 
-class WordForm(forms.ModelForm):
+class WordForm(forms.Form):
     """An entry of the TTS Dictionary. A word that is there already gets the new saying."""
 
-    class Meta:
-        model = SpokenWord
-        fields = ["word", "say_as"]
-        help_texts = {
-            "word": _("As it is written. Whole words only; capital letters make no difference."),
-            "say_as": _("As it is to be read aloud: “L H S”, “eye see”."),
-        }
+    word = forms.CharField(
+        label=_("Word"),
+        max_length=80,
+        help_text=_("As it is written. Whole words only; capital letters make no difference."),
+    )
+    say_as = forms.CharField(
+        label=_("Say as"),
+        max_length=200,
+        help_text=_("As it is to be read aloud: “L H S”, “eye see”."),
+    )
 
     def clean_word(self) -> str:
         return " ".join(str(self.cleaned_data["word"]).split())
 
-    def validate_constraints(self) -> None:
-        """A word that exists is changed, not refused."""
-
-    def save_for(self, user: User) -> None:
+    def save(self, user: User) -> None:
         """Writes the entry, or the new saying of one that exists."""
         given = self.cleaned_data
         row = SpokenWord.objects.filter(word__iexact=given["word"]).first()

@@ -245,7 +245,7 @@ def dictionary_page(request: HttpRequest) -> HttpResponse:
             return redirect("dictionary")
         form = WordForm(request.POST)
         if form.is_valid():
-            form.save_for(_user(request))
+            form.save(_user(request))
             messages.success(request, _("The word is saved. It holds for new messages."))
             return redirect("dictionary")
     words = request.GET.get("words", "")[:LONGEST_SAMPLE].strip()
