@@ -9,7 +9,7 @@ import os
 
 from celery import Celery
 
-from config.queues import URGENT, WORK_QUEUES
+from config.queues import PULSE_SECONDS, URGENT, WORK_QUEUES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -20,7 +20,6 @@ app.autodiscover_tasks(["messenger.roster"])
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next
 # one, so that a stopped worker does not find a heap of them. (seconds, queue)
-PULSE_SECONDS = 30.0  # `messenger.status.pulse` calls four of them missed silence
 TICKS: dict[str, tuple[float, str]] = {
     "messenger.tasks.start_due": (5.0, "periodic"),
     "messenger.roster.tasks.resume_imports": (60.0, "periodic"),

@@ -1,5 +1,10 @@
-"""The queues of Celery, each of which some worker must consume."""
+"""The queues of Celery, each of which some worker must consume, and how often each is probed."""
+
+import os
 
 URGENT = "urgent"  # emergencies and cancels, with workers of its own
 EVERYDAY = ("dispatch", "collect", "email", "reports", "imports", "periodic")
 WORK_QUEUES = (URGENT, *EVERYDAY)
+# Seconds between two probes of a queue; four that are not done mean that nobody works on it. Tests
+# shorten it.
+PULSE_SECONDS = float(os.environ.get("PULSE_SECONDS", "30"))

@@ -185,6 +185,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_BEAT_SCHEDULER = "config.beat:NotingScheduler"
 # Every queue that some worker must consume; each is probed (`messenger.status.pulse`).
 WORK_QUEUES = queues.WORK_QUEUES
+PULSE_SECONDS = queues.PULSE_SECONDS
 
 # --- Mail -----------------------------------------------------------------------------------
 # smtp://user:password@host:587, smtp+tls://..., smtp+ssl://...; without it mail goes to the log.

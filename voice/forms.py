@@ -10,9 +10,11 @@ from typing import Any
 import phonenumbers
 from django import forms
 from django.core.validators import URLValidator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from messenger.models import Device, District
+from messenger.templatetags.shown import moment_words
 from voice.models import VoiceSettings
 
 # What the wire allows (RingSeconds), and what a family would bear.
@@ -88,11 +90,7 @@ class CredentialsForm(forms.Form):
         }
         super().__init__(data, initial=initial)
         self.settings = settings
-        self.fields["password"].help_text = (
-            _("A password is stored. Leave this empty to keep it.")
-            if settings.password_encrypted
-            else _("It is stored encrypted and never shown again.")
-        )
+        self.fields["password"].help_text = _password_words(settings)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -115,6 +113,21 @@ class CredentialsForm(forms.Form):
         return bool({"username", "endpoint"} & set(self.changed_data)) or bool(
             second and second not in known
         )
+
+
+def _password_words(settings: VoiceSettings) -> str:
+    """That there is one, since when and by whom; never the password itself."""
+    if not settings.password_encrypted:
+        return gettext("It is stored encrypted and never shown again.")
+    if settings.password_set_at is None:
+        return gettext("A password is stored. Leave this empty to keep it.")
+    when, who = moment_words(settings.password_set_at), settings.password_set_by
+    words = (
+        gettext("A password is stored, set %(when)s by %(who)s. Leave this empty to keep it.")
+        if who
+        else gettext("A password is stored, set %(when)s. Leave this empty to keep it.")
+    )
+    return words % {"when": when, "who": who}
 
 
 def _national(number: str) -> str:

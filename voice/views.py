@@ -151,7 +151,6 @@ def _render(request: HttpRequest, *, form: Any, **forms: Any) -> HttpResponse:
             "calling": calling,
             "credentials": forms.get("credentials") or CredentialsForm(settings=settings),
             "hosting": forms.get("hosting") or HostingForm(settings=settings, district=district),
-            "may_host": rights.may(request.user, rights.HOSTING_EDIT),
             "form": form,
             "customer": customers.filter(kind=CustomerAccount.Kind.DISTRICT).first(),
             "school_customers": customers.filter(kind=CustomerAccount.Kind.SCHOOL).order_by(

@@ -17,9 +17,9 @@ from messenger.models import QueuePulse
 
 log = logging.getLogger(__name__)
 
-PROBE_EVERY = 30.0  # seconds
-# Four probes in a row; a page that refreshes every 15 s shows it 165 s after the worker stopped.
-SILENT_AFTER = timedelta(seconds=120)
+# Four probes in a row, 120 s; a page that refreshes every 15 s shows it 165 s after the worker
+# stopped.
+SILENT_AFTER = timedelta(seconds=4 * settings.PULSE_SECONDS)
 # One report or import may take 30 minutes of a worker: silence there may be work.
 LONG_WORK = frozenset({"reports", "imports"})
 BEAT_SILENT_AFTER = timedelta(seconds=60)

@@ -24,7 +24,7 @@ from messenger.audience.criteria import CONTACTS, STAFF
 from messenger.audience.preview import Preview, blockers_of, preview
 from messenger.composition import EMERGENCY_TOOL, Composition
 from messenger.forms.compose import LONGEST_VOICE_TEXT, ComposeForm, initial_of
-from messenger.models import Message, MessageDraft
+from messenger.models import District, Message, MessageDraft
 from messenger.reach import RIGHT_OF_TOOL, problems_of_reach
 from messenger.templatetags.shown import moment_words, number
 
@@ -38,6 +38,9 @@ def of_tool(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     def guarded(request: HttpRequest, tool: str, *args: Any, **kwargs: Any) -> HttpResponse:
         if not rights.may(request.user, RIGHT_OF_TOOL[tool]):
             raise PermissionDenied
+        if not District.current().voice_enabled:
+            # Voice is the one way of sending there is; without it there is no tool (A1-01).
+            return render(request, "messenger/no_voice.html", status=403)
         return view(request, tool, *args, **kwargs)
 
     return guarded

@@ -58,15 +58,18 @@ def district(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return shown
+    voice = shown["district"].voice_enabled
     shown |= {
-        "may_send": rights.may(user, rights.SEND_GENERAL),
-        "may_send_emergency": rights.may(user, rights.SEND_EMERGENCY),
+        # Voice is the one way of sending there is: without it nothing is offered (A1-01).
+        "may_send": voice and rights.may(user, rights.SEND_GENERAL),
+        "may_send_emergency": voice and rights.may(user, rights.SEND_EMERGENCY),
         "may_see_log": rights.may(user, rights.LOG_VIEW_OWN)
         or rights.may(user, rights.LOG_VIEW_ALL),
         "may_import": rights.may(user, rights.IMPORT_RUN),
         "may_see_settings": rights.may(user, rights.SETTINGS_VIEW),
         "may_edit_settings": rights.may(user, rights.SETTINGS_EDIT),
         "may_edit_credentials": rights.may(user, rights.CREDENTIALS_EDIT),
+        "may_host": rights.may(user, rights.HOSTING_EDIT),
     }
     shown["rail"] = [
         {"entry": entry, "url": url, "current": _stands_in(request.path, entry)}

@@ -51,9 +51,11 @@ class Processes:
         self.chosen = list(chosen)
         self.logs = logs
         self.running: list[subprocess.Popen[bytes]] = []
+        self.names: list[str] = []
 
     def start(self) -> None:
         for program in self.chosen:
+            self.names.append(program.name)
             log = (self.logs / f"{program.name}.log").open("ab")
             self.running.append(
                 subprocess.Popen(
@@ -75,6 +77,11 @@ class Processes:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self.running.clear()
+        self.names.clear()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Sends a signal to one program and all its children."""
+        os.killpg(self.running[self.names.index(name)].pid, number)
 
     def __enter__(self) -> "Processes":
         self.start()

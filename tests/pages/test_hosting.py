@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from messenger import lifecycle
 from messenger.models import District, Message
 from tests.launch.sending import draft
 from tests.pages.cast import client_of, make_user
@@ -34,10 +35,25 @@ def test_without_the_add_on_voice_is_offered_nowhere(
     assert "User Name" not in page
     for name in ("voice_settings", "voice_account", "voice_test"):
         assert client.post(reverse(name)).status_code == 403
-    ready = draft([world.elementary], user=admin)
-    refused = client.post(reverse("general_confirm", args=[ready.uuid]))
-    assert refused.status_code in (403, 422)
+    for tool in ("general", "emergency"):
+        ready = draft([world.elementary], user=admin, tool=tool)
+        for name in ("new", "check"):
+            address = reverse(f"{tool}_{name}", args=[ready.uuid] if name == "check" else [])
+            shown = client.get(address)
+            assert shown.status_code == 403
+            assert "A hosting representative turns it on" in text_of(shown)
+        assert client.post(reverse(f"{tool}_confirm", args=[ready.uuid])).status_code == 403
+        assert client.post(reverse(f"{tool}_new"), {}).status_code == 403
+        with pytest.raises(lifecycle.CannotSend, match="not enabled"):
+            lifecycle.confirm(ready, admin)
     assert not Message.objects.exists()
+    home = client.get("/").content.decode()
+    assert reverse("general_new") not in home
+    assert reverse("emergency_new") not in home
+    district = client.get(reverse("settings"))
+    assert "A hosting representative turns it on" in text_of(district)
+    assert reverse("voice_settings") not in district.content.decode()
+    assert reverse("voice_settings") in hosting.get(reverse("settings")).content.decode()
     # An administrator cannot turn it on; hosting can, and off again.
     assert client.post(reverse("voice_hosting"), contract()).status_code == 403
     assert not District.current().voice_enabled
