@@ -49,11 +49,20 @@ function setUp(part) {
   const stop = part.querySelector("[data-stop]");
   const player = part.querySelector("[data-play]");
   const state = part.querySelector("[data-state]");
+  const elapsed = part.querySelector("[data-elapsed]");
   let recorder = null;
-  let limit = 0;
+  let clock = 0;
+
+  // Shows how long it is by now and stops at the longest that the telephone takes.
+  const tick = (began) => {
+    const seconds = Math.floor((performance.now() - began) / 1000);
+    elapsed.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    if (seconds >= Number(part.dataset.longest)) recorder?.stop();
+  };
 
   const rest = () => {
-    clearTimeout(limit);
+    clearInterval(clock);
+    elapsed.textContent = "";
     recorder.stream.getTracks().forEach((track) => track.stop());
     recorder = null;
     stop.hidden = true;
@@ -94,7 +103,7 @@ function setUp(part) {
       keep(pieces, type);
     });
     recorder.start();
-    limit = setTimeout(() => recorder?.stop(), Number(part.dataset.longest) * 1000);
+    clock = setInterval(tick, 250, performance.now());
     state.textContent = part.dataset.recordingWords;
     start.hidden = true;
     stop.hidden = false;
