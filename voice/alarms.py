@@ -142,7 +142,7 @@ def _begin_words(alarm: EmergencyAlarm) -> tuple[str, str]:
             "who": message.sender_name,
             "when": moment_words(message.created_at),
         },
-        _("The dialer has accepted nothing of it so far. No call has been placed."),
+        _("The dialer has accepted nothing of it so far. As far as we know, nobody is called."),
     ]
     if reason := reason_of(message):
         lines.append(_("Why: %(why)s") % {"why": reason})

@@ -70,6 +70,8 @@ class PhoneChannel:
             "caller_id": caller_id,
             "caller_ids": {str(school): number for school, number in of_schools.items()},
             "text_sender": settings.text_sender,
+            # The contract's lines; an emergency takes every line that the dialer has for it.
+            "lines": None if composition.emergency else settings.lines,
             **script.freeze(composition),
         }
         if composition.emergency:
@@ -189,6 +191,7 @@ def frozen_job(message: Message) -> FrozenJob:
         title=message.subject,
         caller_id=frozen["caller_id"] or None,
         text_sender=frozen["text_sender"] or None,
+        max_lines=frozen.get("lines"),
         window_start=message.dial_from,
         window_end=message.dial_until,
         local_hours=None

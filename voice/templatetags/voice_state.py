@@ -90,8 +90,8 @@ def standing_alarms(user: User | AnonymousUser) -> dict[str, Any]:
 def _emergency_banner(alarm: EmergencyAlarm) -> dict[str, str]:
     message = alarm.message
     words = _(
-        "Confirmed %(when)s, and the dialer has accepted nothing of it. No call has been placed. "
-        "Reach families another way. %(why)s"
+        "Confirmed %(when)s, and the dialer has accepted nothing of it. As far as we know, nobody "
+        "is called. Reach families another way. %(why)s"
     )
     return {
         "kind": "alarm",
