@@ -391,7 +391,8 @@ def test_what_a_message_said_is_heard_from_the_log(
         audio=recordings.store(sound.convert(tone(1.5))), uploaded_by=admin
     )
     message = confirmed([world.high], user=admin, recording=str(recording.uuid))
-    url = reverse("message_call", args=[message.uuid])
+    url, page = (reverse(name, args=[message.uuid]) for name in ("message_call", "log_detail"))
+    assert f'src="{url}"' in body(client.get(page))
     heard = client.get(url)
     assert heard["Content-Type"] == "audio/wav"
     assert bytes(recording.audio.content)[sound.HEADER_BYTES :] in heard.content
@@ -403,6 +404,10 @@ def test_what_a_message_said_is_heard_from_the_log(
     gone = client.get(url)
     assert gone.status_code == 404
     assert gone.content.decode() == "This recording is no longer available."
+    shown = client.get(page)
+    assert shown.status_code == 200
+    assert "This recording is no longer available." in body(shown)
+    assert url not in body(shown)
 
 
 def test_the_same_call_is_frozen_that_was_heard(client: Client, world: World, admin: User) -> None:

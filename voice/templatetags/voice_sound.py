@@ -78,8 +78,12 @@ def _pieces(segments: Iterable[Segment], lengths: dict[str, float]) -> Iterable[
         yield Piece(segment.say or "", segment.language or "", seconds)
 
 
-@register.simple_tag
-def message_call_url(message: Message) -> str:
-    """Where a message's call is heard again (B7-19); empty for one that said nothing."""
-    said = "message" in message.settings_frozen
-    return reverse("message_call", args=[message.uuid]) if said else ""
+@register.inclusion_tag("voice/parts/message_sound.html")
+def message_sound(message: Message) -> dict[str, Any]:
+    """The Audio File line of Message Detail (B7-19): a player, words when a recording was deleted,
+    nothing for a message that was not spoken."""
+    frozen = message.settings_frozen
+    if "message" not in frozen or not message.voice_text:
+        return {"url": ""}
+    there = AudioFile.objects.filter(pk__in=frozen["audio"]).count() == len(frozen["audio"])
+    return {"url": reverse("message_call", args=[message.uuid]), "there": there}
