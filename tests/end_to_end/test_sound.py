@@ -17,7 +17,7 @@ from tests.launch.sending import confirmed, draft, expand_all, sender
 from tests.sound.waves import tone
 from tests.world import World, build_world
 from voice import account, caller_ids, dispatch, recordings, sound
-from voice.models import DialerBatch, DialerJob, LogCursor, VoiceSettings
+from voice.models import DialerBatch, DialerJob, LogCursor, SecondDoor, VoiceSettings
 from voice.sound_models import CallerNumber, Prompt, Recording, UploadedAudio
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "switchboard"])
@@ -116,11 +116,25 @@ def test_a_dialer_that_is_away_gets_the_recording_when_it_is_back(
     job = DialerJob.objects.select_related("message").get(message=message)
     assert job.content["script"]["live"][1][0] == recording.audio_id
     with pytest.raises(DialerError):
-        recordings.job_content(job)
+        recordings.ensure_uploaded(message)
     switchboard.start()
+    recordings.ensure_uploaded(message)
     content = recordings.job_content(job)
     name = UploadedAudio.objects.get(audio=recording.audio).dialer_name
     assert content["script"]["live"][1][0] == name
+    assert stored_at(switchboard, recording.audio_id)
+
+
+def test_a_recording_goes_through_the_second_door_when_the_first_is_shut(
+    account_open: VoiceSettings, world: World, switchboard: Exchange
+) -> None:
+    recording = record(359)
+    message = send(recording, [world.elementary])
+    nobody = "http://127.0.0.1:9/soap"
+    VoiceSettings.objects.update(
+        endpoint=nobody, second_endpoint=switchboard.url, second_state=SecondDoor.VERIFIED
+    )
+    recordings.ensure_uploaded(message)
     assert stored_at(switchboard, recording.audio_id)
 
 
@@ -152,7 +166,7 @@ def test_a_schools_greeting_that_was_late_is_named_in_its_chains(
     frozen = json.loads(batch.content)
     assert audio.pk in batch.content
     job = DialerJob.objects.select_related("message").get(message=message)
-    recordings.job_content(job)
+    recordings.ensure_uploaded(message)
     name = UploadedAudio.objects.get(audio=audio).dialer_name
     sent = json.dumps(recordings.chains_content(job, frozen))
     assert audio.pk not in sent
