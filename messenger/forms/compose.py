@@ -165,12 +165,14 @@ class ComposeForm(forms.Form):
     def kept(self) -> KeptRecording | None:
         """The recording that the call plays, for the page; None when the words are read."""
         keeper = recorder()
-        if keeper is None or (self.is_bound and self.cleaned_data.get("drop_recording")):
+        if keeper is None:
             return None
-        new: KeptRecording | None = (
-            self.cleaned_data.get("recording_file") if self.is_bound else None
-        )
-        ref = self.data.get("recording") if self.is_bound else self.initial.get("recording")
+        if not self.is_bound:
+            ref = self.initial.get("recording")
+            return keeper.find(str(ref), self.user) if ref else None
+        # A new file takes the place of an old recording, whether that was dropped or not.
+        new: KeptRecording | None = self.cleaned_data.get("recording_file")
+        ref = "" if self.cleaned_data.get("drop_recording") else self.data.get("recording")
         return new or (keeper.find(str(ref), self.user) if ref else None)
 
     def clean(self) -> dict[str, Any]:

@@ -294,6 +294,13 @@ def test_a_recorded_message_needs_no_words(client: Client, world: World) -> None
     answer = client.post(reverse("general_write", args=[made.uuid]), dropped)
     assert answer.status_code == 422
     assert "Enter what the call should say." in body(answer)
+    # A new file takes its place.
+    client.post(
+        reverse("general_write", args=[made.uuid]), {**dropped, "recording_file": wav(tone(3.0))}
+    )
+    made.refresh_from_db()
+    assert made.content["recording"] not in ("", str(recording.uuid))
+    assert made.content["voice_text"] == "Recorded message (0:03)"
 
 
 def test_a_recording_survives_an_error_elsewhere_in_the_form(client: Client, world: World) -> None:

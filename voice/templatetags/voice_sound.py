@@ -86,4 +86,8 @@ def message_sound(message: Message) -> dict[str, Any]:
     if "message" not in frozen or not message.voice_text:
         return {"url": ""}
     there = AudioFile.objects.filter(pk__in=frozen["audio"]).count() == len(frozen["audio"])
-    return {"url": reverse("message_call", args=[message.uuid]), "there": there}
+    return {
+        "url": reverse("message_call", args=[message.uuid]),
+        "there": there,
+        "recorded": bool(frozen["audio"]),
+    }
