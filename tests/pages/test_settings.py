@@ -1,19 +1,22 @@
 """The settings pages: credentials verified on save, calling hours, the district and its roster."""
 
 import socket
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from messenger.models import ContactReason, District, Message
-from tests.launch.sending import verified_account
+from tests.launch.sending import launched, verified_account
 from tests.pages.cast import client_of
 from tests.pages.test_compose import text_of
 from tests.shoutpoint.answers import VERIFIED, fault, fault_values
 from tests.shoutpoint.raw_server import RawServer, http
-from voice.models import CustomerAccount, VoiceSettings
+from voice import dispatch
+from voice.models import CustomerAccount, DialerBatch, DialerJob, VoiceSettings
 
 REFUSED = http(
     fault("AuthenticationFault", fault_values(Code="BAD_CREDENTIALS")), "500 Internal Server Error"
@@ -150,6 +153,20 @@ def test_all_three_are_required_and_must_make_sense(
     assert page.status_code == 422
     assert field in page.context["form"].errors
     assert VoiceSettings.current().username == ""
+
+
+def test_good_credentials_end_the_pause_at_once(client: Client, world: Any) -> None:
+    """F4: what waited for them does not wait for its back-off as well."""
+    message = launched([world.elementary])
+    later = timezone.now() + timedelta(minutes=5)
+    DialerJob.objects.update(retry_at=later)
+    DialerBatch.objects.update(state=DialerBatch.State.SENDING, lease_until=later)
+    assert dispatch.waiting_messages() == []
+    VoiceSettings.objects.update(paused=True)
+    with RawServer(http(VERIFIED)) as dialer:
+        save(client, dialer.url)
+    assert not VoiceSettings.current().paused
+    assert dispatch.waiting_messages() == [(message.pk, False)]
 
 
 @pytest.mark.spec("A1-13")
