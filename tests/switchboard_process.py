@@ -55,6 +55,7 @@ class SwitchboardProcess:
         claim_seconds: float = 30.0,
         username: str = "district",
         password: str = "a word between us",
+        options: tuple[str, ...] = (),
     ) -> None:
         self.username = username
         self.password = password
@@ -65,6 +66,7 @@ class SwitchboardProcess:
         self._options += [f"--emergency-lines={emergency_lines}"]
         self._options += [f"--claim-seconds={claim_seconds}"]
         self._options += ["--control"] if control else []
+        self._options += options
 
     @property
     def url(self) -> str:

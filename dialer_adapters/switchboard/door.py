@@ -15,7 +15,7 @@ class Door:
 
     def __init__(self, server: Any) -> None:
         self._server = server
-        self._address = (server.effective_host, server.effective_port)
+        self._address = (server.effective_host, int(server.effective_port))
 
     def close_for(self, seconds: float) -> None:
         """Refuse connections, and end those that are idle, for some seconds."""

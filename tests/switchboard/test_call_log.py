@@ -8,8 +8,10 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from dialer_adapters.switchboard import recording
+from dialer_adapters.switchboard.accounts import store_new_epoch
 from dialer_adapters.switchboard.control import Control
 from dialer_adapters.switchboard.entries import Draft
+from dialer_adapters.switchboard.invariants import list_violations
 from dialer_adapters.switchboard.models import Account, Entry, Job
 from dialer_adapters.switchboard.recording import JobKey, Unit
 from tests.switchboard.desk import Answer, Desk, chain, number
@@ -162,6 +164,28 @@ def test_a_new_epoch_closes_older_jobs_and_old_cursors(desk: Desk) -> None:
     assert desk.submit(chain("c1", number(110)), job_ref=str(uuid.uuid4()))["State"] == "READY"
     desk.run()
     assert desk.ending() == ("FINISHED", "COMPLETED", None)
+
+
+def test_a_restored_switchboard_dials_nothing_of_before(desk: Desk) -> None:
+    """A backup was put back and the switchboard started with a new epoch (ruling 24)."""
+    desk.submit(chain("c1", number(140), number(110)), chain("c2", number(110)), TotalChains=None)
+    desk.add(1, chain("c3", number(110)))
+    before = desk.job_ref
+    epoch = store_new_epoch()
+    desk.open()
+    assert desk.add(2, total=3).fault == ("ConflictFault", "JOB_CLOSED")
+    assert desk.add(1, chain("c3", number(110)))["Replayed"] == "true"
+    desk.run()
+    assert desk.results(before) == []
+    assert desk.ending(before) == ("CANCELLED", "EPOCH_CHANGED", None)
+    assert desk.status(before)["ChainsCancelled"] == "3"
+    assert list_violations() == []
+    fault = read(desk, 1, "E-before")
+    assert (fault.fault, fault["CurrentEpoch"]) == (("CursorFault", "EPOCH_CHANGED"), epoch)
+    assert len(read(desk).all("Entry")) == 1
+    desk.submit(chain("c1", number(140), number(110)), job_ref=str(uuid.uuid4()))
+    desk.run()
+    assert desk.results() == [("c1-1", "1", "0"), ("c1-2", "1", "5")]
 
 
 def test_a_job_can_be_forgotten(desk: Desk) -> None:

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from dialer_adapters.switchboard import ledger
-from dialer_adapters.switchboard.models import Attempt, Entry, Job
+from dialer_adapters.switchboard.calling import NO_RESPONSE
+from dialer_adapters.switchboard.inbound import receive_text
+from dialer_adapters.switchboard.invariants import describe, list_violations
+from dialer_adapters.switchboard.lines.simulated import decide_text
+from dialer_adapters.switchboard.models import Account, Attempt, Entry, Job
 from tests.switchboard.desk import Desk, chain, number
 
 pytestmark = pytest.mark.django_db(databases=["default", "switchboard"])
@@ -96,6 +100,13 @@ def test_the_books_balance_whatever_happens(desk: Desk, seed: int) -> None:
                 ChangeRef=f"change-{event}",
                 Source="PORTAL",
             )
+        elif event < 0.06:
+            receive_text(
+                desk.dialer,
+                Account.objects.get().pk,
+                number(chance.randrange(100, 200), chance.randrange(200, 900)),
+                chance.choice(["STOP", "START", "YES", "hello"]),
+            )
         wake = desk.play()
         if wake is None and not todo:
             break
@@ -103,7 +114,21 @@ def test_the_books_balance_whatever_happens(desk: Desk, seed: int) -> None:
     assert Job.objects.filter(final_seq__isnull=True).count() == 0
     for canceled, before in attempts.items():
         assert count_attempts(canceled) == before, "nothing starts after a cancel"
+    violations = list_violations()
+    assert violations == [], describe(violations)
     check_books(jobs)
+    check_texts()
+
+
+def check_texts() -> None:
+    """Of every text that was sent the last word is in the log, whatever crashed in between."""
+    newest: dict[str, Entry] = {}
+    for entry in Entry.objects.filter(channel="TEXT", attempt_id__isnull=False).order_by("seq"):
+        newest[str(entry.attempt_id)] = entry
+    for entry in newest.values():
+        if entry.status_code != NO_RESPONSE:
+            way = decide_text(entry.phone_number or "", entry.attempt_number or 0, seed=1)
+            assert entry.status_code == way[-1][1]
 
 
 def count_attempts(job_ref: str) -> int:

@@ -117,6 +117,40 @@ def test_a_machine_hears_the_message_or_not(desk: Desk) -> None:
     assert hung_up <= 1 < 60 < left
 
 
+def test_a_machine_hears_its_own_words(desk: Desk) -> None:
+    """Live and Machine are different scripts; without the second a machine hears the first."""
+    seconds = []
+    short, long = {"Say": "word " * 10}, {"Say": "word " * 500}
+    for script in ({"Live": long, "Machine": short}, {"Live": short, "Machine": long}):
+        desk.submit(chain("c1", MACHINE), chain("c2", LIVE), Script=script)
+        desk.run()
+        heard = {entry["ChainRef"]: entry for entry in desk.read_log() if "AttemptID" in entry}
+        seconds.append([int(heard[ref]["DurationSeconds"]) for ref in ("c1", "c2")])
+    (machine_short, live_long), (machine_long, live_short) = seconds
+    assert max(machine_short, live_short) <= 4
+    assert min(machine_long, live_long) >= 60
+
+
+def test_messages_bundled_into_one_call_are_one_chain(desk: Desk) -> None:
+    """Allow Multiple Messages in a Single Call: the client puts them into a script of the chain;
+    one call plays them all, and one key confirms."""
+    words = [{"Say": "word " * 100}, {"Say": "word " * 150}]
+    own = {"Live": words, "Text": "x" * 200}
+    desk.submit(
+        chain("c1", LIVE, CONFIRMS, "T" + LIVE, Script=own),
+        chain("c2", number(111), "T" + number(111)),
+        Script={"Live": words[:1], "Text": "short"},
+    )
+    desk.run()
+    assert desk.results().count(("c1-1", "1", "5")) == 1
+    assert Attempt.objects.filter(chain_ref="c1").count() == 3
+    seen = {entry["StepRef"]: entry for entry in desk.read_log() if "AttemptID" in entry}
+    assert int(seen["c1-1"]["DurationSeconds"]) >= 0.3 * 100
+    assert int(seen["c2-1"]["DurationSeconds"]) <= 40
+    assert (seen["c1-3"]["TextSegments"], seen["c2-2"]["TextSegments"]) == ("2", "1")
+    assert seen["c1-2"]["Confirmed"] == "true"
+
+
 def test_a_number_with_an_extension_ends_as_13_or_8(desk: Desk) -> None:
     desk.submit(chain("c1", number(111), Extension="4410"), chain("c2", LIVE, Extension="1,2"))
     desk.run()

@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 import requests
-import suds.client
-import suds.transport.http
 import zeep
 import zeep.exceptions
 from django.db import connections
@@ -23,6 +21,7 @@ from lxml import etree
 
 from dialer_adapters.shoutpoint.wsdl import message_schema
 from dialer_adapters.switchboard import ledger
+from dialer_adapters.switchboard.invariants import describe, list_violations
 from dialer_adapters.switchboard.models import Attempt, Batch, Entry, Job
 from tests.switchboard.desk import chain, element, envelope, job_values, number
 from tests.switchboard_process import SwitchboardProcess
@@ -134,16 +133,7 @@ def test_zeep_speaks_it_from_the_wsdl_alone(switchboard: SwitchboardProcess) -> 
     assert refused.value.detail[0].tag.endswith("NotFoundFault")
 
 
-def test_suds_speaks_it_too_and_connections_are_kept_alive(switchboard: SwitchboardProcess) -> None:
-    transport = suds.transport.http.HttpAuthenticated(
-        username=switchboard.username, password=switchboard.password
-    )
-    client = suds.client.Client(f"{switchboard.url}?wsdl", transport=transport, cache=None)
-    verified = client.service.VerifyCustomer("district-1", "District")
-    again = client.service.GetCustomerID("DISTRICT", "district-1", "District")
-    assert str(verified.CustomerID) == str(again.CustomerID)
-    page = client.service.GetCallLog(AfterSeq=0)
-    assert str(page.Epoch) == str(verified.Epoch)
+def test_connections_are_kept_alive(switchboard: SwitchboardProcess) -> None:
     wire = Wire(switchboard)
     wire.call("GetJobStatus", JobRef="nobody")
     socket = wire.connection.sock
@@ -226,7 +216,8 @@ def test_kill_9_again_and_again_loses_and_doubles_nothing(transactional_db: None
     totals = ledger.add_up(job_ref)
     assert (totals.chains, totals.steps) == (300, 900)
     assert (totals.lost, totals.doubled, totals.under_way) == (0, 0, 0)
-    assert ledger.find_excess(job_ref) == []
+    violations = list_violations()
+    assert violations == [], describe(violations)
     assert 0 < totals.no_response < totals.attempts
     seqs = list(Entry.objects.order_by("seq").values_list("seq", flat=True))
     assert seqs == list(range(1, len(seqs) + 1))
@@ -284,8 +275,7 @@ def test_after_a_cancel_is_answered_nothing_starts(switchboard: SwitchboardProce
     attempts = Attempt.objects.count()
     wait_for(lambda: is_final(job_ref), switchboard)
     assert Attempt.objects.count() == attempts < 1800
-    assert ledger.find_late(job_ref) == []
-    assert list(ledger.find_lost(job_ref)) == []
+    assert list_violations() == []
 
 
 def test_a_second_switchboard_does_not_start_on_the_same_database(
@@ -331,3 +321,89 @@ def test_work_may_be_done_and_the_answer_lost(switchboard: SwitchboardProcess) -
         assert (status, b"<Replayed>true</Replayed>" in answer) == (200, True)
         wait_for(lambda job_ref=job_ref: is_final(job_ref), switchboard)
         assert Attempt.objects.filter(job_id=Job.objects.get(job_ref=job_ref).pk).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "fault", "code"),
+    [
+        ("throttled", b"ServerBusyFault", b"THROTTLED"),
+        ("maintenance", b"ServerBusyFault", b"MAINTENANCE"),
+        ("bad_credentials", b"AuthenticationFault", b"BAD_CREDENTIALS"),
+        ("account_disabled", b"AuthenticationFault", b"ACCOUNT_DISABLED"),
+    ],
+)
+def test_typed_faults_can_be_switched_on(
+    switchboard: SwitchboardProcess, trouble: str, fault: bytes, code: bytes
+) -> None:
+    job_ref = str(uuid.uuid4())
+    body = envelope(
+        "SubmitJob",
+        [element("Job", job_values(job_ref, TotalChains=1)), chain("c1", number(110))],
+    )
+    switchboard.control(trouble=trouble, operations=["SubmitJob"], times=1, seconds=7)
+    status, answer = Wire(switchboard).post(body)
+    assert (status, fault in answer, code in answer) == (500, True, True)
+    assert (b"<RetryAfterSeconds>7<" in answer) == (fault == b"ServerBusyFault")
+    status, answer = Wire(switchboard).post(body)
+    assert (status, b"<Replayed>false</Replayed>" in answer) == (200, True)
+
+
+def test_the_door_can_be_closed_while_calls_go_on(switchboard: SwitchboardProcess) -> None:
+    wire, job_ref = Wire(switchboard), str(uuid.uuid4())
+    wire.submit(job_ref, chain("c1", number(140), number(100)))
+    switchboard.control(refuse=1.5)
+
+    def refuses() -> bool:
+        try:
+            Wire(switchboard).call("GetJobStatus", JobRef=job_ref)
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_for(refuses, switchboard)
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        wire.call("GetJobStatus", JobRef=job_ref)  # the idle connection was ended too
+    wait_for(lambda: not refuses(), switchboard)
+    wait_for(lambda: is_final(job_ref), switchboard)
+    assert ledger.add_up(job_ref).attempts == 2
+
+
+def test_what_was_under_way_can_be_lost_without_a_kill(transactional_db: None) -> None:
+    with SwitchboardProcess(speed=10) as switchboard:
+        job_ref = str(uuid.uuid4())
+        Wire(switchboard).submit(job_ref, *(chain(f"c{place}", number(140)) for place in range(5)))
+        wait_for(lambda: Attempt.objects.count() == 5, switchboard)
+        switchboard.control(restart=True)
+        wait_for(lambda: is_final(job_ref), switchboard)
+        assert ledger.add_up(job_ref).no_response == 5
+
+
+def test_an_account_can_be_held_back(transactional_db: None) -> None:
+    with SwitchboardProcess(options=("--requests-per-second=0.1",)) as switchboard:
+        wire = Wire(switchboard)
+        ask = envelope("GetJobStatus", [element("JobRef", "nobody")])
+        assert wire.post(ask)[0] == 200
+        status, answer = wire.post(ask)
+        assert (status, b"THROTTLED" in answer) == (500, True)
+        assert wire.call("CancelJob", JobRef="nobody").findtext("{*}State") == "CANCELLING"
+        switchboard.control(requests_per_second=0)
+        assert wire.post(ask)[0] == 200
+
+
+def test_a_restored_switchboard_is_started_with_a_new_epoch(transactional_db: None) -> None:
+    with SwitchboardProcess(speed=1) as switchboard:
+        job_ref = str(uuid.uuid4())
+        Wire(switchboard).submit(job_ref, chain("c1", number(140)), TotalChains=2)
+        before = Wire(switchboard).call("GetCallLog", AfterSeq=0).findtext("{*}Epoch")
+    with SwitchboardProcess(options=("--new-epoch",)) as switchboard:
+        wait_for(lambda: is_final(job_ref), switchboard)
+        page = Wire(switchboard).call("GetCallLog", AfterSeq=0)
+        assert page.findtext("{*}Epoch") != before
+        assert page.findtext("{*}Entry/{*}Reason") == "EPOCH_CHANGED"
+    assert Attempt.objects.count() == 0
+
+
+@pytest.mark.parametrize("option", ["--retention-days=29", "--requests-per-second=-1", "--speed=0"])
+def test_settings_that_break_the_contract_are_refused(transactional_db: None, option: str) -> None:
+    with pytest.raises(RuntimeError, match=option.partition("=")[0]):
+        SwitchboardProcess(options=(option,)).start()

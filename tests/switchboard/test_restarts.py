@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError
 
 from dialer_adapters.switchboard import ledger
+from dialer_adapters.switchboard.control import Control
+from dialer_adapters.switchboard.invariants import list_violations
 from dialer_adapters.switchboard.lines import Placement
 from dialer_adapters.switchboard.lines.simulated import SimulatedLines
 from dialer_adapters.switchboard.models import Attempt, Batch, Entry, Job
@@ -147,6 +149,92 @@ def test_a_text_that_was_queued_at_the_crash_is_still_reported(desk: Desk) -> No
         ("c2-2", "-40", "2"),
     ]
     assert desk.ending() == ("FINISHED", "COMPLETED", None)
+
+
+def codes_of(desk: Desk, job_ref: str | None = None) -> dict[str, list[tuple[str, str]]]:
+    """By step: (revision, code) of its texts, in the order of the log."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for entry in desk.read_log(job_ref):
+        if entry.get("Channel") == "TEXT" and "AttemptID" in entry:
+            found.setdefault(entry["StepRef"], []).append((entry["Revision"], entry["StatusCode"]))
+    return found
+
+
+DELIVERED = [("1", "-39"), ("2", "-27"), ("3", "-28")]
+UNDELIVERED = [("1", "-39"), ("2", "-27"), ("3", "-40")]
+UNREPORTED = [("1", "-39"), ("2", "-27")]
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_the_last_word_about_a_text_comes_although_the_switchboard_died(
+    desk: Desk, restarts: int
+) -> None:
+    """Sent, its job finished, and the report still to come: due while nobody listened."""
+    desk.submit(
+        chain("c1", "T" + LIVE),
+        chain("c2", "T" + number(170), LIVE),
+        chain("c3", "T" + NOBODY),
+    )
+    desk.run(until=lambda: Entry.objects.filter(status_code=-27).count() == 3)
+    for _ in range(restarts):
+        desk.open()
+        desk.play()
+        desk.play()
+    desk.run()
+    expected = {"c1-1": DELIVERED, "c2-1": UNDELIVERED, "c3-1": UNREPORTED}
+    assert codes_of(desk) == expected
+    assert all(entry["Final"] == "true" for entry in desk.read_log() if entry["Revision"] == "3")
+    assert desk.ending() == ("FINISHED", "COMPLETED", None)
+    assert desk.dialer.late == {}
+    assert list_violations() == []
+    seqs = [int(entry["Seq"]) for entry in desk.read_log()]
+    assert int(desk.status()["LastSeq"]) == seqs[-1]
+
+
+def test_a_text_released_by_its_jobs_end_is_reported_after_a_restart(desk: Desk) -> None:
+    """The window closed on a queued text; what became of it later still comes, twice revised."""
+    desk.submit(chain("c1", "T" + LIVE), WindowEnd=datetime.now(UTC) + timedelta(minutes=5))
+    desk.run(until=lambda: Entry.objects.filter(status_code=-39).exists())
+    desk.dialer.lines.forget(set(desk.dialer.flights))  # the provider takes its time
+    desk.now += 600
+    desk.play()
+    desk.play()
+    assert desk.ending() == ("FINISHED", "WINDOW_ENDED", "-11")
+    assert codes_of(desk) == {"c1-1": [("1", "-39")]}
+    desk.open()
+    desk.run()
+    assert codes_of(desk) == {"c1-1": DELIVERED}
+    assert list_violations() == []
+
+
+def test_after_three_days_no_word_is_awaited(desk: Desk) -> None:
+    desk.submit(chain("c1", "T" + LIVE))
+    desk.run(until=lambda: Entry.objects.filter(status_code=-27).exists())
+    desk.play()
+    desk.now += 73 * 3600
+    desk.open()
+    desk.run()
+    assert codes_of(desk) == {"c1-1": UNREPORTED}
+
+
+def test_a_text_under_way_after_a_restart_is_not_asked_for_twice(desk: Desk) -> None:
+    desk.submit(chain("c1", "T" + LIVE), TotalChains=None, StartPolicy="IMMEDIATE")
+    desk.run(until=lambda: Entry.objects.filter(status_code=-27).exists())
+    desk.open()
+    desk.add(1, chain("c2", "T" + LIVE), total=2)
+    desk.run()
+    assert codes_of(desk) == {"c1-1": DELIVERED, "c2-1": DELIVERED}
+
+
+def test_a_forgotten_job_is_not_reported_on(desk: Desk) -> None:
+    desk.submit(chain("c1", "T" + LIVE))
+    desk.run(until=lambda: Entry.objects.filter(status_code=-27).exists())
+    desk.open()
+    desk.play()
+    assert len(desk.dialer.late) == 1
+    Control(desk.dialer).apply({"forget": desk.job_ref})
+    desk.run()
+    assert (desk.dialer.late, Entry.objects.count()) == ({}, 0)
 
 
 def test_a_cancel_committed_before_a_crash_is_heeded_after_it(desk: Desk) -> None:
