@@ -130,7 +130,10 @@ def test_a_mail_server_that_fails_is_asked_again(
         assert server.taken == [], "another tick may be sending it"
         alarms.watch(late + LATE)
         ((to, letter),) = server.taken
-        assert (to, "As far as we know, nobody is called." in letter) == ("duty@district.example", True)
+        assert (to, "As far as we know, nobody is called." in letter) == (
+            "duty@district.example",
+            True,
+        )
         alarms.watch(late + 3 * LATE)
         assert len(server.taken) == 1
         assert EmergencyAlarm.objects.get().notified == 1
