@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 PATIENCE = timedelta(seconds=60)
 # Older ones are history: nobody is helped by an alarm about yesterday.
 LOOK_BACK = timedelta(hours=24)
+# A refused one is not tried again: after an hour everybody knows.
+REFUSED_FOR = timedelta(hours=1)
 # A tick that died while it sent a notice gives it back after so long.
 CLAIM = timedelta(seconds=60)
 WAITED_FOR = (
@@ -44,7 +46,8 @@ def watch(now: datetime) -> None:
         ignore_conflicts=True,
     )
     standing = EmergencyAlarm.objects.filter(ended_at=None)
-    standing.filter(raised_at__lt=now - LOOK_BACK).update(ended_at=now)
+    refused = Q(message__status=Message.Status.FAILED, raised_at__lt=now - REFUSED_FOR)
+    standing.filter(refused | Q(raised_at__lt=now - LOOK_BACK)).update(ended_at=now)
     standing.exclude(message__in=_unheard()).update(ended_at=now)
     for alarm in _due(now, "claimed_at", Q(notified_at=None, ended_at=None)):
         _notify(alarm, "claimed_at", "notified_at", _begin_words, now)

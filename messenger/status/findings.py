@@ -55,14 +55,15 @@ def examine(now: datetime) -> list[Section]:
     """Runs every check, each for itself: one that cannot be carried out is a finding too."""
     sections = []
     for _place, title, check in sorted(_checks.values(), key=lambda found: found[0]):
+        findings: list[Finding] = []
         try:
-            findings = tuple(check(now))
+            findings.extend(check(now))  # what came before an error stays
         except Exception as error:  # noqa: BLE001 - whatever is broken, the other checks go on
             log.warning("check %s: %s", check.__module__, type(error).__name__)
             words = _("This could not be examined (%(error)s).") % {"error": type(error).__name__}
             advice = _("The other lines, or the log of the web process, say why.")
-            findings = (Finding(str(title), BROKEN, words, advice),)
-        sections.append(Section(str(title), findings))
+            findings.append(Finding(str(title), BROKEN, words, advice))
+        sections.append(Section(str(title), tuple(findings)))
     return sections
 
 

@@ -26,8 +26,10 @@ _complete = Event()  # every migration has been made
 
 
 def check_machines(now: datetime) -> Iterator[Finding]:
-    yield _database()
-    yield from _migrations()
+    database = _database()
+    yield database
+    if database.state != BROKEN:
+        yield from _migrations()
     yield _redis()
     yield _disk()
     yield from _keys()

@@ -34,7 +34,7 @@ def emergency(admin: User, world: Any) -> Message:
 
 
 def banner(client: Client) -> str:
-    return client.get("/").content.decode().partition('id="alarms"')[2].partition("</main>")[0]
+    return client.get(reverse("alarms")).content.decode()
 
 
 def accept(message: Message) -> None:
@@ -72,7 +72,8 @@ def test_silence_of_a_minute_is_seen_and_told_once(emergency: Message, admin: Us
 
 def test_an_open_page_learns_of_it_by_itself(emergency: Message, admin: User) -> None:
     client = client_of(admin)
-    look = banner(client).partition('hx-get="')[2].partition('"')[0]
+    shown = client.get("/").content.decode().partition('id="alarms"')[2]
+    look = shown.partition('hx-get="')[2].partition('"')[0]
     assert client.get(look).status_code == 204
     alarms.watch(emergency.created_at + LATE)
     assert "is not going out" in client.get(look).content.decode()
@@ -110,6 +111,9 @@ def test_a_refused_emergency_is_an_alarm_too(emergency: Message, admin: User) ->
     assert "The message has no words." in mail.outbox[0].body
     assert "It is not tried again." in mail.outbox[0].body
     assert "Gas leak" in banner(client_of(admin))
+    alarms.watch(emergency.created_at + timedelta(hours=2))
+    assert "Gas leak" not in banner(client_of(admin))
+    assert "has ended without a call" in mail.outbox[1].subject
 
 
 def test_a_mail_server_that_fails_is_asked_again(
