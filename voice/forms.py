@@ -7,7 +7,6 @@ cannot be right. The password is write-only: it is taken, never shown.
 import re
 from typing import Any
 
-import phonenumbers
 from django import forms
 from django.core.validators import URLValidator
 from django.utils.translation import gettext
@@ -25,7 +24,6 @@ RESULT_MINUTES = (5, 1440)
 MOST_LINES = 20_000
 # A short code, a number in E.164, or letters as carriers outside the United States take them.
 TEXT_SENDER = re.compile(r"\d{5,6}|\+[1-9]\d{7,14}|(?=.*[A-Za-z])[A-Za-z0-9]{3,11}")
-REGION = "US"  # of numbers written without a country code
 WEEKDAYS = [
     (0, _("Monday")),
     (1, _("Tuesday")),
@@ -130,15 +128,6 @@ def _password_words(settings: VoiceSettings) -> str:
     return words % {"when": when, "who": who}
 
 
-def _national(number: str) -> str:
-    """+16125550100 as families read it: (612) 555-0100; what is no number stays as it is."""
-    try:
-        parsed = phonenumbers.parse(number, REGION)
-    except phonenumbers.NumberParseException:
-        return number
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
-
-
 class CallingForm(forms.ModelForm):
     """How and when calls are made, and in which order a person's phones are dialed (X-29). Times
     are wall time in the district's zone."""
@@ -169,7 +158,6 @@ class CallingForm(forms.ModelForm):
             "leave_message",
             "redial_machine",
             "bundle_messages",
-            "default_caller_id",
             "text_sender",
             "result_timeout",
             "emergency_result_timeout",
@@ -182,7 +170,6 @@ class CallingForm(forms.ModelForm):
             "emergency_result_timeout": _("The same for an emergency"),
         }
         help_texts = {
-            "default_caller_id": _("The number that families see, such as (612) 555-0100."),
             "bundle_messages": _(
                 "Messages for the same number are said in one call, one after the other."
             ),
@@ -197,8 +184,6 @@ class CallingForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if caller_id := self.instance.default_caller_id:
-            self.initial["default_caller_id"] = _national(caller_id)
         for name, low, high in (
             ("redials", 0, MOST_REDIALS),
             ("minutes_between_redials", 1, MOST_MINUTES_BETWEEN),
@@ -228,26 +213,6 @@ class CallingForm(forms.ModelForm):
                 _("Enter a short code such as 82290, or a number such as +16125550100.")
             )
         return value
-
-    def clean_default_caller_id(self) -> str:
-        """Stored as E.164; empty leaves the choice to the dialer."""
-        value = str(self.cleaned_data["default_caller_id"]).strip()
-        if not value:
-            return ""
-        try:
-            number = phonenumbers.parse(value, REGION)
-        except phonenumbers.NumberParseException:
-            number = None
-        whole = phonenumbers.ValidationResult.IS_POSSIBLE  # not one without its area code
-        if (
-            number is None
-            or number.extension
-            or phonenumbers.is_possible_number_with_reason(number) != whole
-        ):
-            raise forms.ValidationError(
-                _("Enter a phone number with its area code, such as (612) 555-0100.")
-            )
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

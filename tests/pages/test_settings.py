@@ -206,7 +206,6 @@ def calling(**changes: Any) -> dict[str, Any]:
         "second_device": "cell",
         "third_device": "other",
         "fourth_device": "pager",
-        "default_caller_id": "(612) 555-0100",
         "text_sender": "82290",
         "result_timeout": "45",
         "emergency_result_timeout": "90",
@@ -221,7 +220,6 @@ def test_how_calls_are_made(client: Client, world: Any) -> None:
     assert f"{settings.district_start:%H:%M}-{settings.district_end:%H:%M}" == "07:30-20:30"
     assert settings.allowed_days == [0, 1, 2, 3, 4]
     assert (settings.redials, settings.ring_seconds, settings.result_timeout) == (3, 25, 45)
-    assert settings.default_caller_id == "+16125550100"
     assert settings.leave_message
     assert settings.bundle_messages
     assert not settings.redial_machine
@@ -241,8 +239,6 @@ def test_how_calls_are_made(client: Client, world: Any) -> None:
         ({"ring_seconds": "121"}, "ring_seconds"),
         ({"minutes_between_redials": "x"}, "minutes_between_redials"),
         ({"allowed_days": ["7"]}, "allowed_days"),
-        ({"default_caller_id": "911 is not a caller"}, "default_caller_id"),
-        ({"default_caller_id": "555-0100"}, "default_caller_id"),
         ({"result_timeout": "0"}, "result_timeout"),
         ({"text_sender": "12"}, "text_sender"),
         ({"text_sender": "+0 612"}, "text_sender"),
