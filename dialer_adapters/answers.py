@@ -1,15 +1,15 @@
 """What a provider answers, as frozen values: receipts, states, log pages, consents.
 
-What is read in bulk is a `LogEntry`, a flat tuple that goes to `COPY` without another conversion;
-the rest are small dataclasses. No Django, no zeep, no provider's name. Import these names from
-`dialer_adapters.contract`."""
+What is read in bulk is a page of `LogEntry`, kept as columns that go to `COPY` without another
+conversion; the rest are small dataclasses. No Django, no zeep, no provider's name. Import these
+names from `dialer_adapters.contract`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,51 @@ class LogEntry(NamedTuple):
     cause_q850: int | None
     call_error: str | None
     properties: str | None
+
+
+FIELDS = LogEntry._fields
+
+
+class LogColumns(Sequence[LogEntry]):
+    """Entries of a page kept as columns, which is how a page of 5,000 is read and stored; `of` maps
+    each field of `LogEntry` to its column. To anyone else it is a sequence of entries."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Mapping[str, list[Any]]) -> None:
+        self.of = of
+
+    @classmethod
+    def from_entries(cls, entries: Sequence[LogEntry]) -> LogColumns:
+        """The same entries as columns; columns stay what they are."""
+        if isinstance(entries, cls):
+            return entries
+        columns = map(list, zip(*entries, strict=True)) if entries else ([] for _ in FIELDS)
+        return cls(dict(zip(FIELDS, columns, strict=True)))
+
+    def part(self, start: int, end: int) -> LogColumns:
+        """The entries from `start` up to `end`."""
+        return LogColumns({name: column[start:end] for name, column in self.of.items()})
+
+    def __len__(self) -> int:
+        return len(self.of["seq"])
+
+    def __iter__(self) -> Iterator[LogEntry]:
+        return map(LogEntry._make, zip(*self.of.values(), strict=True))
+
+    @overload
+    def __getitem__(self, place: int) -> LogEntry: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[LogEntry]: ...
+    def __getitem__(self, place: int | slice) -> LogEntry | list[LogEntry]:
+        if isinstance(place, slice):
+            return list(self)[place]
+        return LogEntry._make(column[place] for column in self.of.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def _create(composition: Composition, user: User, now: datetime) -> Message:
         else Message.UnknownOutcome.STOP,
         subject=composition.subject,
         voice_text=composition.voice_text,
+        language=composition.language,
         sender=user,
         sender_name=user.name_in_log(),
         schedule_id=_next_schedule_id() if phone else None,

@@ -7,7 +7,7 @@ raw and never stops the log. Refresh uses the same code without touching the cur
 
 import logging
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -30,6 +30,7 @@ from voice import account, credentials, dispatch
 from voice.finishing import finish
 from voice.interpreter import for_two_threads
 from voice.log_lines import LOG_COLUMNS, PageLines, job_refs, make_lines
+from voice.log_reader import Answer, read_on
 from voice.models import DialerJob, LogCursor, VoiceSettings
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ def due(now: datetime) -> bool:
 def collect(seconds: float = RUN_SECONDS) -> Collected:
     """Reads the account's log from the cursor until it is empty or the time is up.
 
-    While one page is stored the next one is fetched and parsed, when the dialer said that there is
-    one. Stops quietly when the dialer cannot be asked (the cursor stays, the page of the account
-    says why) and loudly when the log itself is broken.
+    While one page is stored the next ones are fetched, parsed and made into lines. Stops quietly
+    when the dialer cannot be asked (the cursor stays, the page of the account says why) and loudly
+    when the log itself is broken.
     """
     settings = VoiceSettings.current()
     done = Collected()
@@ -79,28 +80,25 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
     cursor = LogCursor.objects.filter(current=True).first()
     if cursor is None:
         return done
-    with ThreadPoolExecutor(max_workers=1) as ahead, for_two_threads():
-        fetch = partial(_fetch, settings)
-        answer = fetch(cursor.epoch, cursor.seq)
-        while (page := _page_of(settings, cursor, answer)) is not None:
-            following: Future[Answer] | None = None
-            if page.has_more and monotonic() < until:
-                following = ahead.submit(fetch, page.epoch, page.next_seq)
-            stored = _store(cursor, page)
+    messages = {str(job.job_ref): job.message_id for job in unfinished_jobs()}
+    answers = read_on(
+        partial(_fetch, settings), settings.state_id, messages, cursor.epoch, cursor.seq, until
+    )
+    with for_two_threads(), closing(answers):
+        for fetched in answers:
+            page = _page_of(settings, cursor, fetched.answer)
+            if page is None:
+                break
+            lines = fetched.lines.result() if fetched.lines else None
+            stored = _store(cursor, page, lines)
             if stored is None:  # another worker was faster: its cursor goes on from there
-                return done
-            cursor, fresh, messages = stored
+                break
+            cursor, fresh, touched = stored
             done.pages += 1
             done.entries += len(page.entries)
             done.fresh += fresh
-            done.messages |= messages
-            if following is None:
-                return done
-            answer = following.result()
+            done.messages |= touched
     return done
-
-
-Answer = LogPage | DialerError | credentials.Unreadable
 
 
 def _fetch(settings: VoiceSettings, epoch: str, after: int) -> Answer:
@@ -185,11 +183,13 @@ def read_job(settings: VoiceSettings, job: DialerJob) -> int:
 # --------------------------------------------------------------------------------------- storing
 
 
-def _store(used: LogCursor, page: LogPage) -> tuple[LogCursor, int, frozenset[int]] | None:
+def _store(
+    used: LogCursor, page: LogPage, lines: PageLines | None = None
+) -> tuple[LogCursor, int, frozenset[int]] | None:
     """Entries, ledger and cursor in one transaction; None when the cursor has moved meanwhile.
     Returns the cursor as it is then, how many entries were new, the messages they touched."""
     now = timezone.now()
-    lines = _lines(page.entries, used.state_id, page.epoch)
+    lines = lines or _lines(page.entries, used.state_id, page.epoch)
     with transaction.atomic():
         cursor = LogCursor.objects.select_for_update().get(pk=used.pk)
         if cursor.seq != used.seq or not cursor.current:

@@ -32,7 +32,7 @@ from dialer_adapters.contract import (
 )
 from messenger import ledger, lifecycle
 from messenger.models import District, Message
-from voice import account, chains, credentials, doorbell
+from voice import account, chains, credentials, doorbell, recordings
 from voice.channel import PHONE_MODES
 from voice.interpreter import for_two_threads
 from voice.models import DialerBatch, DialerJob, VoiceSettings
@@ -110,13 +110,15 @@ def _too_late(job: DialerJob) -> bool:
 
 def _open(job: DialerJob) -> bool:
     """SubmitJob, with the first batch if there is one. True when the dialer has the job."""
+    if not _recordings_there(job):
+        return False
     batch = _claim(job, first=True)
     if batch is None and not _alone(job):
         return False
-    frozen = FrozenJob.from_json(job.content)
+    frozen = FrozenJob.from_json(recordings.job_content(job))
     try:
         answer = account.adapter(endpoint=job.endpoint).submit(
-            frozen, json.loads(batch.content) if batch else ()
+            frozen, recordings.chains_content(job, json.loads(batch.content)) if batch else ()
         )
     except Rejected as error:
         if batch is None or error.kind == "conflict":
@@ -133,6 +135,20 @@ def _open(job: DialerJob) -> bool:
         state=DialerJob.State.OPEN, job_id=answer.job_id, accepted_at=timezone.now()
     )
     job.refresh_from_db()
+    return True
+
+
+def _recordings_there(job: DialerJob) -> bool:
+    """What the message plays is at the dialer before its job is. Without it the message waits for
+    the dialer, or is Failed when it cannot be prepared at all (contract 7.4)."""
+    try:
+        recordings.ensure_uploaded(job.message)
+    except Rejected as error:
+        _refuse_job(job, error)
+        return False
+    except (DialerError, credentials.Unreadable) as doubt:
+        _stand_back(job, None, doubt)
+        return False
     return True
 
 
@@ -245,9 +261,8 @@ def _send(
     """One AddChains. False when the next one should wait. With `all_is_well` an acceptance also
     ends what was noted as trouble."""
     try:
-        door().add_chains(
-            str(job.job_ref), batch.number, json.loads(batch.content), batch.total_chains
-        )
+        content = recordings.chains_content(job, json.loads(batch.content))
+        door().add_chains(str(job.job_ref), batch.number, content, batch.total_chains)
     except Rejected as error:
         if error.code in NEVER_STORED:
             _never_stored(job, batch)

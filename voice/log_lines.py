@@ -14,7 +14,7 @@ from json.encoder import encode_basestring_ascii as quoted  # what json.dumps us
 from typing import Any
 from uuid import UUID
 
-from dialer_adapters.contract import LogEntry
+from dialer_adapters.contract import LogColumns, LogEntry
 from voice.outcomes import outcome_of
 
 ATTEMPT_TYPES = frozenset({"ATTEMPT_RESULT", "ATTEMPT_UPDATE"})
@@ -30,6 +30,7 @@ SMALL = 30_000  # codes, numbers and revisions beyond it are kept raw and not co
 CHUNK = 500
 
 Column = list[str]
+Columns = Mapping[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class PageLines:
         )
 
 
-def job_refs(entries: Iterable[LogEntry]) -> set[UUID]:
-    """The job references of a page that could be ours."""
+def job_refs(entries: Sequence[LogEntry]) -> set[str]:
+    """The job references of a page that could be ours, in their canonical form."""
     found = set()
-    for text in {entry.job_ref for entry in entries}:
+    for text in set(LogColumns.from_entries(entries).of["job_ref"]):
         try:
-            found.add(UUID(text or ""))
+            found.add(str(UUID(text or "")))
         except ValueError:
             continue  # another application's job under the same account: stored, not applied (C5)
     return found
@@ -84,53 +85,63 @@ def make_lines(
     entries: Sequence[LogEntry], state_id: str, epoch: str, messages: Mapping[str, int]
 ) -> PageLines:
     """The lines of a page; `messages` maps the job references that are ours to message ids."""
-    steps = [_step_of(entry, messages) for entry in entries]
+    columns = LogColumns.from_entries(entries)
+    of = columns.of
+    steps = _steps(of, messages)
     of_step = Counter(steps)
     head = f"{_text(state_id, 64)}\t{_text(epoch, 64)}\t"
     page = PageLines()
-    for start in range(0, len(entries), CHUNK):
-        _add_chunk(
-            page, head, entries[start : start + CHUNK], steps[start : start + CHUNK], of_step
-        )
-    page.job_ends = [
-        JobEnd(place, message_id, entry.seq, entry.disposition or "", entry.reason or "")
-        for place, entry in enumerate(entries)
-        if entry.entry_type == JOB_TYPE
-        and (message_id := messages.get(entry.job_ref or "")) is not None
-    ]
+    for start in range(0, len(columns), CHUNK):
+        end = start + CHUNK
+        _add_chunk(page, head, columns.part(start, end).of, steps[start:end], of_step)
+    if JOB_TYPE in of["entry_type"]:
+        page.job_ends = [
+            JobEnd(place, message_id, entry.seq, entry.disposition or "", entry.reason or "")
+            for place, entry in enumerate(columns)
+            if entry.entry_type == JOB_TYPE
+            and (message_id := messages.get(entry.job_ref or "")) is not None
+        ]
     tries = [
-        (step, entry.attempt_id)
-        for step, entry in zip(steps, entries, strict=True)
-        if step and entry.entry_type != STEP_TYPE
+        (step, ref)
+        for step, ref, kind in zip(steps, of["attempt_id"], of["entry_type"], strict=True)
+        if step and kind != STEP_TYPE
     ]
-    new_entries = len({entry.entry_id for entry in entries}) == len(entries)
+    new_entries = len(set(of["entry_id"])) == len(columns)
     page.all_new = new_entries and len(set(tries)) == len(tries)
     return page
 
 
-def _step_of(entry: LogEntry, messages: Mapping[str, int]) -> str:
+def _steps(of: Columns, messages: Mapping[str, int]) -> Column:
     """Message, chain and step as the first fields of a line; "" for an entry about no step of
     ours."""
-    kind = entry.entry_type
-    if kind != STEP_TYPE and not (kind in ATTEMPT_TYPES and entry.attempt_id):
-        return ""
-    message_id, chain = messages.get(entry.job_ref or ""), entry.chain_ref
-    if message_id is None or not chain or not chain.isdecimal() or len(chain) > 18:
-        return ""
-    head, _dash, step = (entry.step_ref or "").partition("-")
-    if head != chain or not step.isdecimal() or len(step) > 4:
-        return ""
-    return f"{message_id}\t{chain}\t{step}"
+    prefixes = {ref: f"{message_id}\t" for ref, message_id in messages.items()}
+    steps = []
+    for kind, job_ref, chain, step_ref, attempt in zip(
+        of["entry_type"],
+        of["job_ref"],
+        of["chain_ref"],
+        of["step_ref"],
+        of["attempt_id"],
+        strict=True,
+    ):
+        ours = prefixes.get(job_ref)
+        if ours and chain and (kind == STEP_TYPE or (kind in ATTEMPT_TYPES and attempt)):
+            head, _dash, step = (step_ref or "").partition("-")
+            if head == chain and chain.isdecimal() and step.isdecimal():
+                fits = len(chain) <= 18 and len(step) <= 4
+                steps.append(f"{ours}{chain}\t{step}" if fits else "")
+                continue
+        steps.append("")
+    return steps
 
 
 def _add_chunk(
     page: PageLines,
     head: str,
-    entries: Sequence[LogEntry],
+    of: Columns,
     steps: Sequence[str],
     of_step: Mapping[str, int],
 ) -> None:
-    of = dict(zip(LogEntry._fields, map(list, zip(*entries, strict=True)), strict=True))
     attempt_refs = [
         ref if kind in ATTEMPT_TYPES else ""
         for ref, kind in zip(_texts(of["attempt_id"], 64), of["entry_type"], strict=True)
@@ -236,7 +247,7 @@ def _each(column: list[Any], write: Callable[[Any], str]) -> Column:
     return [written[value] for value in column]
 
 
-def _outcomes(of: Mapping[str, list[Any]]) -> Column:
+def _outcomes(of: Columns) -> Column:
     pairs = list(zip(of["status_code"], of["disposition"], strict=True))
     return _each(pairs, lambda pair: outcome_of(pair[0], pair[1] or ""))
 
@@ -275,7 +286,7 @@ _REST = {
 _LONGEST_REST = 4_000
 
 
-def _rest(of: Mapping[str, list[Any]], codes: list[int | None]) -> Column:
+def _rest(of: Columns, codes: list[int | None]) -> Column:
     """The remaining fields as a JSON object, absent ones left out."""
     parts: list[list[str]] = []
     for name, source in _REST.items():

@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from dialer_adapters.contract import Rejected, Retry, StoredAudio
+from dialer_adapters.contract import ChainRow, Rejected, Retry, StoredAudio
 from messenger.channels.registry import KeptRecording
 from messenger.models import Message, User
 from messenger.one_at_a_time import only_one
@@ -146,18 +146,20 @@ def job_content(job: DialerJob) -> dict[str, Any]:
     return {**content, "script": _named(content["script"], dialer_names(job.message))}
 
 
-def chains_content(job: DialerJob, chains: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def chains_content(job: DialerJob, chains: list[ChainRow]) -> list[ChainRow]:
     """Frozen chains as they go over the wire: recordings in scripts of their own (a school's
     prompts) under the dialer's names."""
     if not job.message.settings_frozen.get("audio"):
         return chains
     names = dialer_names(job.message)
-    return [
-        {**chain, "x": _named(chain["x"], names)} if chain.get("x") else chain for chain in chains
-    ]
+    named: list[ChainRow] = []
+    for chain in chains:
+        own = chain.get("x")
+        named.append({**chain, "x": _named(own, names)} if own else chain)
+    return named
 
 
-def _named(script: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+def _named(script: Any, names: dict[str, str]) -> Any:
     """A script whose hashes are replaced by the names that are known."""
     played = {
         part: [[names.get(audio, audio), *rest] for audio, *rest in script.get(part) or []]

@@ -117,8 +117,10 @@ def test_a_dialer_that_is_away_gets_the_recording_when_it_is_back(
     assert job.content["script"]["live"][1][0] == recording.audio_id
     with pytest.raises(DialerError):
         recordings.ensure_uploaded(message)
+    dispatch.push(message.pk)
     switchboard.start()
-    recordings.ensure_uploaded(message)
+    finish(message)
+    assert message.status == Message.Status.SENT
     content = recordings.job_content(job)
     name = UploadedAudio.objects.get(audio=recording.audio).dialer_name
     assert content["script"]["live"][1][0] == name
@@ -166,7 +168,9 @@ def test_a_schools_greeting_that_was_late_is_named_in_its_chains(
     frozen = json.loads(batch.content)
     assert audio.pk in batch.content
     job = DialerJob.objects.select_related("message").get(message=message)
-    recordings.ensure_uploaded(message)
+    finish(message)
+    assert message.status == Message.Status.SENT
+    assert {b.state for b in DialerBatch.objects.filter(job__message=message)} == {"accepted"}
     name = UploadedAudio.objects.get(audio=audio).dialer_name
     sent = json.dumps(recordings.chains_content(job, frozen))
     assert audio.pk not in sent
