@@ -163,8 +163,9 @@ def mask(number: str | None) -> str:
 
 
 def _is_here(environ: Environ) -> bool:
-    name = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
-    return environ.get("REMOTE_ADDR") in LOOPBACK and name.lower() in LOOPBACK_NAMES
+    host = environ.get("HTTP_HOST", "").lower()
+    named_so = host in LOOPBACK_NAMES or host.rpartition(":")[0] in LOOPBACK_NAMES
+    return named_so and environ.get("REMOTE_ADDR") in LOOPBACK
 
 
 @cache

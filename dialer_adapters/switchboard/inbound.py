@@ -25,7 +25,14 @@ from dialer_adapters.switchboard.consents import (
 from dialer_adapters.switchboard.database import execute, query, transaction
 from dialer_adapters.switchboard.dialing import Dialer
 from dialer_adapters.switchboard.envelope import MAX_BYTES, element, read_text
-from dialer_adapters.switchboard.keywords import Keyword, Standing, follow, recognize
+from dialer_adapters.switchboard.keywords import (
+    OPTED_IN,
+    PENDING,
+    Keyword,
+    Standing,
+    follow,
+    recognize,
+)
 from dialer_adapters.switchboard.models import InboundText, Recording, ServiceText
 
 DEFAULT_PAGE = 1000
@@ -90,9 +97,12 @@ def receive_text(
 
 
 def _choose_reply(keyword: Keyword, before: Standing) -> str | None:
-    """STOP, START and HELP are answered always (a carrier's rule); YES only when it was awaited."""
-    if keyword == "YES" and before.state != "PENDING":
-        return None
+    """STOP and HELP are answered always (a carrier's rule). YES that nobody asked for gets help
+    (A5-06), unless the number takes texts already: then it may answer a question of the school."""
+    if keyword == "START" and before.state == OPTED_IN:
+        return REPLIES["YES"]
+    if keyword == "YES" and before.state != PENDING:
+        return None if before.state == OPTED_IN else REPLIES["HELP"]
     return REPLIES.get(keyword)
 
 

@@ -84,6 +84,8 @@ def test_numbers_are_masked() -> None:
         ({**HERE, "REMOTE_ADDR": "10.1.2.3"}, True, 401),
         ({**HERE, "HTTP_HOST": "dialer.example.org"}, True, 401),
         ({**HERE, "HTTP_HOST": "localhost"}, True, 200),
+        ({**HERE, "HTTP_HOST": "[::1]", "REMOTE_ADDR": "::1"}, True, 200),
+        ({**HERE, "HTTP_HOST": "localhost.example.org:8100"}, True, 401),
         ({**HERE, "HTTP_AUTHORIZATION": basic("district", "wrong")}, True, 401),
         ({**HERE, "HTTP_AUTHORIZATION": basic("nobody", "a word")}, True, 401),
         ({"HTTP_AUTHORIZATION": basic("district", "a word between us")}, False, 200),

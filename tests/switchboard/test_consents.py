@@ -109,12 +109,24 @@ def test_stop_takes_effect_on_texts_that_wait(desk: Desk) -> None:
 
 
 def test_keywords_are_answered_and_other_words_are_not(desk: Desk) -> None:
+    replies = {}
     for body in ("STOP", "START", "HELP", "YES"):
-        assert say(desk, body).auto_reply
+        replies[body] = say(desk, body).auto_reply
+        assert replies[body]
     for body in ("see you at eight", "YES"):
         assert say(desk, body).auto_reply is None
-    assert ServiceText.objects.count() == 4
+    assert say(desk, "START").auto_reply == replies["YES"]  # it takes texts already
+    assert ServiceText.objects.count() == 5
     assert {sent.phone_number for sent in ServiceText.objects.all()} == {PHONE}
+
+
+def test_yes_without_start_gets_help_and_changes_nothing(desk: Desk) -> None:
+    said = say(desk, "Yes")
+    assert (said.keyword, said.consent_after) == ("YES", "UNKNOWN")
+    assert said.auto_reply == say(desk, "help").auto_reply
+    assert Consent.objects.count() == 0
+    stopped = [say(desk, body).consent_after for body in ("STOP", "YES")]
+    assert stopped == ["OPTED_OUT", "OPTED_OUT"]
 
 
 # ---------------------------------------------------------------------------------------- pages

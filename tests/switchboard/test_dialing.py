@@ -373,6 +373,7 @@ def test_local_hours_that_fail_close_a_number_at_once(desk: Desk) -> None:
 # ---------------------------------------------------------------------------------------- lines
 
 
+@pytest.mark.spec("A2-04")
 def test_an_emergency_has_lines_of_its_own_and_then_the_others(desk: Desk) -> None:
     desk.pools = (3, 2)
     desk.open()
