@@ -24,9 +24,10 @@ from dialer_adapters.contract import (
     DialerError,
     LogEntry,
     LogPage,
+    Retry,
 )
 from messenger import results
-from voice import account, credentials, dispatch
+from voice import account, breaker, credentials, dispatch
 from voice.finishing import finish
 from voice.interpreter import for_two_threads
 from voice.log_lines import LOG_COLUMNS, PageLines, job_refs, make_lines
@@ -81,9 +82,9 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
     if cursor is None:
         return done
     messages = {str(job.job_ref): job.message_id for job in unfinished_jobs()}
-    answers = read_on(
-        partial(_fetch, settings), settings.state_id, messages, cursor.epoch, cursor.seq, until
-    )
+    failed: set[str] = set()
+    fetch = partial(_fetch, settings, breaker.doors_in_order(settings), failed)
+    answers = read_on(fetch, settings.state_id, messages, cursor.epoch, cursor.seq, until)
     with for_two_threads(), closing(answers):
         for fetched in answers:
             page = _page_of(settings, cursor, fetched.answer)
@@ -98,16 +99,30 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
             done.entries += len(page.entries)
             done.fresh += fresh
             done.messages |= touched
+    for door in failed:
+        breaker.note_failure(door)
     return done
 
 
-def _fetch(settings: VoiceSettings, epoch: str, after: int) -> Answer:
-    """One page from the dialer, or what went wrong; nothing of ours is read or changed, so that it
-    may run beside a transaction."""
-    try:
-        return account.adapter(settings).read_log(epoch if after > 0 else None, after, PAGE)
-    except (DialerError, credentials.Unreadable) as error:
-        return error
+def _fetch(
+    settings: VoiceSettings, doors: Sequence[str], failed: set[str], epoch: str, after: int
+) -> Answer:
+    """One page through the first door that answers, or what went wrong at the last; doors that did
+    not are added to `failed`. Nothing of ours is read or changed, so that it may run beside a
+    transaction."""
+    answer: Answer | None = None
+    for door in [door for door in doors if door not in failed] or doors[-1:]:
+        try:
+            return account.adapter(settings, door).read_log(
+                epoch if after > 0 else None, after, PAGE
+            )
+        except Retry as doubt:
+            failed.add(door)
+            answer = doubt
+        except (DialerError, credentials.Unreadable) as error:
+            return error
+    assert answer is not None  # there is at least one door
+    return answer
 
 
 def _page_of(settings: VoiceSettings, cursor: LogCursor, answer: Answer) -> LogPage | None:

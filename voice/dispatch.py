@@ -32,7 +32,7 @@ from dialer_adapters.contract import (
 )
 from messenger import ledger, lifecycle
 from messenger.models import District, Message
-from voice import account, chains, credentials, doorbell, recordings
+from voice import account, breaker, chains, credentials, doorbell, recordings
 from voice.channel import PHONE_MODES
 from voice.interpreter import for_two_threads
 from voice.models import DialerBatch, DialerJob, VoiceSettings
@@ -79,6 +79,7 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
         words = _("The dialer could not be reached before the dialing window ended.")
         lifecycle.fail(message_id, words, outcome="expired", code=CALL_EXPIRED)
         return False
+    _choose_door(job)
     if job.state == DialerJob.State.FROZEN and not _open(job):
         return False
     with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines, for_two_threads():
@@ -103,6 +104,18 @@ def _too_late(job: DialerJob) -> bool:
     left is repeated until the dialer answers, also past the window's end (ruling 18)."""
     until = job.message.dial_until
     return job.submitted_at is None and until is not None and timezone.now() >= until
+
+
+def _choose_door(job: DialerJob) -> None:
+    """Goes on through the first door that is open, for the account that the job belongs to. The
+    choice is committed before anything is sent (ruling 23)."""
+    settings = VoiceSettings.current()
+    if job.endpoint and (job.failures or job.state_id != settings.state_id):
+        return  # it was sent to another door a moment ago, or belongs to another account
+    door = breaker.doors_in_order(settings)[0]
+    if job.submitted_at is not None and door != job.endpoint:
+        DialerJob.objects.filter(pk=job.pk).update(endpoint=door)
+    job.endpoint = door
 
 
 # ------------------------------------------------------------------------------------ the job
@@ -171,7 +184,7 @@ def _mark_submitted(job: DialerJob) -> None:
     settings = VoiceSettings.current()
     locked = DialerJob.objects.select_for_update().get(pk=job.pk)
     locked.submitted_at = locked.submitted_at or timezone.now()
-    locked.endpoint = locked.endpoint or settings.endpoint
+    locked.endpoint = job.endpoint or settings.endpoint
     locked.state_id = locked.state_id or settings.state_id
     locked.epoch = locked.epoch or settings.epoch
     locked.save(update_fields=["submitted_at", "endpoint", "state_id", "epoch"])
@@ -293,14 +306,16 @@ def _accepted(job: DialerJob, batch: Claimed | None, *, all_is_well: bool = True
     DialerJob.objects.filter(pk=job.pk).exclude(failures=0, retry_at=None, trouble="").update(
         failures=0, retry_at=None, trouble=""
     )
+    breaker.note_success(job.endpoint)
     account.note_trouble("")
 
 
 def _stand_back(
     job: DialerJob, batch: Claimed | None, doubt: DialerError | credentials.Unreadable
 ) -> None:
-    """In doubt: the same request again, later each time (random, up to five minutes); refused
-    credentials pause the account. The batch keeps its number and its content."""
+    """In doubt: the same request again, at once through the other door if there is one, then later
+    each time (random, up to five minutes); refused credentials pause the account. The batch keeps
+    its number and its content."""
     now = timezone.now()
     if isinstance(doubt, DialerError):
         words = _(doubt.user_sentence)
@@ -315,15 +330,30 @@ def _stand_back(
     first = float(django_settings.DISPATCH_FIRST_WAIT)
     most = MAX_WAIT_EMERGENCY if job.message.emergency else MAX_WAIT
     wait = asked or min(most, first * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+    door = job.endpoint
+    if isinstance(doubt, Retry) and asked is None:
+        breaker.note_failure(job.endpoint, emergency=job.message.emergency)
+        door = _other_door(job)
+        if door != job.endpoint and failures == 1:
+            wait = 0.0
     retry_at = now + timedelta(seconds=wait)
     log.warning("message %s: %s; again in %.1f s", job.message_id, doubt, wait)
     DialerJob.objects.filter(pk=job.pk).update(
-        failures=F("failures") + 1, retry_at=retry_at, trouble=words[:300]
+        failures=F("failures") + 1, retry_at=retry_at, trouble=words[:300], endpoint=door
     )
     if batch is not None:
         DialerBatch.objects.filter(pk=batch.pk, claim=batch.claim).update(
             lease_until=retry_at, trouble=words[:300]
         )
+
+
+def _other_door(job: DialerJob) -> str:
+    """The door that the same request goes through next; its own when there is no other one."""
+    settings = VoiceSettings.current()
+    if job.state_id and job.state_id != settings.state_id:
+        return job.endpoint
+    others = [door for door in account.doors(settings) if door != job.endpoint]
+    return others[0] if others else job.endpoint
 
 
 def _never_stored(job: DialerJob, batch: Claimed) -> None:

@@ -91,6 +91,16 @@ class VoiceSettings(models.Model):
         return settings
 
 
+class DoorHealth(models.Model):
+    """How an end point has answered lately (see `voice.breaker`). `closed_until` is set while the
+    breaker keeps everybody away, and says when one request may try it again."""
+
+    endpoint = models.URLField(max_length=300, primary_key=True)
+    failures = models.PositiveSmallIntegerField(default=0)
+    first_failed_at = models.DateTimeField(null=True)
+    closed_until = models.DateTimeField(null=True)
+
+
 class CustomerAccount(models.Model):
     """A customerID of the dialer: one for the district, one for each school (A1-09, A1-10).
 
