@@ -14,7 +14,7 @@ main-job: runtime  ## a roster in, a printed report out, without a browser
 	@$(RUN) -m config.local.main_job
 
 test: develop  ## every test but the slow ones
-	$(RUN) -m pytest -n 2 --dist worksteal
+	$(RUN) -m pytest -n 3 --dist worksteal
 
 lint: develop  ## style, types, import rules, and no registry host in any file
 	$(RUN) -m ruff check .
