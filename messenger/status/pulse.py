@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 from django.conf import settings
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Max
 from django.utils import timezone
 
 from messenger.models import QueuePulse
@@ -50,9 +52,10 @@ def note(queue: str, worker: str, now: datetime) -> None:
 
 def queue_states(now: datetime) -> list[QueueState]:
     """Every queue of WORK_QUEUES. One that never gave a sign is silent unless the first sign of any
-    queue is younger than the patience: then the system has just been started."""
+    queue (before there is one: the set-up) is younger than the patience: then the system has just
+    been started."""
     seen = {pulse.queue: pulse for pulse in QueuePulse.objects.all()}
-    first = min((pulse.first_at for pulse in seen.values()), default=None)
+    first = min((pulse.first_at for pulse in seen.values()), default=None) or _set_up_at()
     starting = first is not None and now - first < SILENT_AFTER
     states = []
     for queue in settings.WORK_QUEUES:
@@ -63,6 +66,13 @@ def queue_states(now: datetime) -> list[QueueState]:
             silent = now - pulse.done_at > SILENT_AFTER
             states.append(QueueState(queue, pulse.done_at, silent, pulse.worker))
     return states
+
+
+def _set_up_at() -> datetime | None:
+    """When the database was made or last changed its shape, which is when a new system starts."""
+    recorded = MigrationRecorder.Migration.objects.aggregate(last=Max("applied"))
+    last: datetime | None = recorded["last"]
+    return last
 
 
 def stopped_queues(now: datetime) -> list[str]:

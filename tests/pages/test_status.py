@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -213,6 +214,10 @@ def test_a_queue_that_never_worked(well: None) -> None:
     assert found("Queue collect").state == LOOK
     assert found("Queue collect", 121).state == BROKEN
     QueuePulse.objects.all().delete()
+    migrations = MigrationRecorder.Migration.objects
+    migrations.update(applied=timezone.now() - timedelta(seconds=20))
+    assert found("Queue urgent").state == LOOK, "the copy was set up a moment ago"
+    migrations.update(applied=timezone.now() - timedelta(minutes=3))
     assert found("Queue urgent").state == BROKEN
 
 
