@@ -16,7 +16,7 @@ from django.db import connection
 from messenger import lifecycle
 from messenger.models import LaunchSlice
 
-# Below this many slices (3,700 students) a second line is not worth its connection.
+# Below this many slices (5,200 students) a second line is not worth its connection.
 ENOUGH_FOR_TWO = 5
 
 

@@ -187,10 +187,10 @@ def expand_next(message_id: int) -> bool:
     or the slice sees the cancel. A second worker waits for the slice and finds it frozen.
     """
     with transaction.atomic():
-        message = shared(message_id)
-        launch_slice = _lock_next(message)
+        launch_slice = _lock_next(message_id)
         if launch_slice is None:
             return False
+        message = Message.objects.get(pk=message_id)
         now = timezone.now()
         written = ledger.write_slice(message, launch_slice, now, today(now))
         return _freeze(message, launch_slice, written, now)
@@ -210,7 +210,7 @@ def expand_ahead(message_id: int, number: int, await_turn: Callable[[], bool]) -
         prepared = LaunchSlice.objects.get(message_id=message_id, number=number)
         now = timezone.now()
         written = ledger.write_slice(message, prepared, now, today(now))
-        launch_slice = _lock_next(shared(message_id)) if await_turn() else None
+        launch_slice = _lock_next(message_id) if await_turn() else None
         if launch_slice != prepared:
             # Canceled, or somebody else's meanwhile: what was written was never there.
             transaction.set_rollback(True)
@@ -218,12 +218,12 @@ def expand_ahead(message_id: int, number: int, await_turn: Callable[[], bool]) -
         return _freeze(message, prepared, written, now)
 
 
-def _lock_next(message: Message) -> LaunchSlice | None:
+def _lock_next(message_id: int) -> LaunchSlice | None:
     """The next planned slice, locked; None when there is none or the message was canceled."""
-    if message.cancel_requested_at is not None:
+    if not may_go_on(message_id):
         return None
     planned = LaunchSlice.objects.select_for_update().filter(
-        message=message, state=LaunchSlice.State.PLANNED
+        message_id=message_id, state=LaunchSlice.State.PLANNED
     )
     return planned.order_by("number").first()
 
@@ -247,16 +247,9 @@ def _freeze(
     return more
 
 
-def shared(message_id: int) -> Message:
-    """The message, locked FOR SHARE: many may read it at once, a cancel waits for all of them."""
-    return Message.objects.raw(
-        "SELECT * FROM messenger_message WHERE id = %s FOR SHARE", [message_id]
-    )[0]
-
-
 def may_go_on(message_id: int) -> bool:
     """Whether the message has not been canceled; it stays locked FOR SHARE until the transaction
-    ends, so that a cancel waits or is seen."""
+    ends: many may hold it at once, a cancel waits for all of them or is seen."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT cancel_requested_at IS NULL FROM messenger_message WHERE id = %s FOR SHARE",

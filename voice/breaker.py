@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from voice import account
-from voice.models import DoorHealth, VoiceSettings
+from voice.models import DialerJob, DoorHealth, VoiceSettings
 
 FAILURES = 5  # so many failures ...
 WITHIN = timedelta(seconds=30)  # ... within so long close a door
@@ -30,6 +30,27 @@ def doors_in_order(settings: VoiceSettings | None = None) -> list[str]:
     closed = _closed(doors)
     due = [door for door in doors if door in closed and closed[door] <= now and _probe(door, now)]
     return sorted(doors, key=lambda door: door in closed and door not in due)
+
+
+def choose_door(job: DialerJob) -> None:
+    """Leads a job through the first door that is open, of the account that it belongs to. What was
+    sent already has its door committed (ruling 23)."""
+    settings = VoiceSettings.current()
+    if job.endpoint and (job.failures or job.state_id != settings.state_id):
+        return  # it was sent to the other door a moment ago, or belongs to another account
+    door = doors_in_order(settings)[0]
+    if job.submitted_at is not None and door != job.endpoint:
+        DialerJob.objects.filter(pk=job.pk).update(endpoint=door)
+    job.endpoint = door
+
+
+def other_door(job: DialerJob) -> str:
+    """The door that a job's request goes through next; its own when there is no other one."""
+    settings = VoiceSettings.current()
+    if job.state_id and job.state_id != settings.state_id:
+        return job.endpoint
+    others = [door for door in account.doors(settings) if door != job.endpoint]
+    return others[0] if others else job.endpoint
 
 
 def _closed(doors: Sequence[str]) -> dict[str, datetime]:

@@ -82,8 +82,8 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
     if cursor is None:
         return done
     messages = {str(job.job_ref): job.message_id for job in unfinished_jobs()}
-    failed: set[str] = set()
-    fetch = partial(_fetch, settings, breaker.doors_in_order(settings), failed)
+    heard: dict[str, bool] = {}
+    fetch = partial(_fetch, settings, breaker.doors_in_order(settings), heard)
     answers = read_on(fetch, settings.state_id, messages, cursor.epoch, cursor.seq, until)
     with for_two_threads(), closing(answers):
         for fetched in answers:
@@ -99,28 +99,31 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
             done.entries += len(page.entries)
             done.fresh += fresh
             done.messages |= touched
-    for door in failed:
-        breaker.note_failure(door)
+    for door, answered in heard.items():
+        (breaker.note_success if answered else breaker.note_failure)(door)
     return done
 
 
 def _fetch(
-    settings: VoiceSettings, doors: Sequence[str], failed: set[str], epoch: str, after: int
+    settings: VoiceSettings, doors: Sequence[str], heard: dict[str, bool], epoch: str, after: int
 ) -> Answer:
-    """One page through the first door that answers, or what went wrong at the last; doors that did
-    not are added to `failed`. Nothing of ours is read or changed, so that it may run beside a
-    transaction."""
+    """One page through the first door that answers, or what went wrong at the last; `heard` keeps
+    which doors answered, so that a silent one is not asked for every page. Nothing of ours is read
+    or changed: it may run beside a transaction."""
     answer: Answer | None = None
-    for door in [door for door in doors if door not in failed] or doors[-1:]:
+    for door in [door for door in doors if heard.get(door, True)] or doors[-1:]:
         try:
-            return account.adapter(settings, door).read_log(
+            page = account.adapter(settings, door).read_log(
                 epoch if after > 0 else None, after, PAGE
             )
         except Retry as doubt:
-            failed.add(door)
+            heard[door] = False
             answer = doubt
         except (DialerError, credentials.Unreadable) as error:
             return error
+        else:
+            heard[door] = True
+            return page
     assert answer is not None  # there is at least one door
     return answer
 

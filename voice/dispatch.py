@@ -79,7 +79,7 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
         words = _("The dialer could not be reached before the dialing window ended.")
         lifecycle.fail(message_id, words, outcome="expired", code=CALL_EXPIRED)
         return False
-    _choose_door(job)
+    breaker.choose_door(job)
     if job.state == DialerJob.State.FROZEN and not _open(job):
         return False
     with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines, for_two_threads():
@@ -104,18 +104,6 @@ def _too_late(job: DialerJob) -> bool:
     left is repeated until the dialer answers, also past the window's end (ruling 18)."""
     until = job.message.dial_until
     return job.submitted_at is None and until is not None and timezone.now() >= until
-
-
-def _choose_door(job: DialerJob) -> None:
-    """Goes on through the first door that is open, for the account that the job belongs to. The
-    choice is committed before anything is sent (ruling 23)."""
-    settings = VoiceSettings.current()
-    if job.endpoint and (job.failures or job.state_id != settings.state_id):
-        return  # it was sent to another door a moment ago, or belongs to another account
-    door = breaker.doors_in_order(settings)[0]
-    if job.submitted_at is not None and door != job.endpoint:
-        DialerJob.objects.filter(pk=job.pk).update(endpoint=door)
-    job.endpoint = door
 
 
 # ------------------------------------------------------------------------------------ the job
@@ -333,7 +321,7 @@ def _stand_back(
     door = job.endpoint
     if isinstance(doubt, Retry) and asked is None:
         breaker.note_failure(job.endpoint, emergency=job.message.emergency)
-        door = _other_door(job)
+        door = breaker.other_door(job)
         if door != job.endpoint and failures == 1:
             wait = 0.0
     retry_at = now + timedelta(seconds=wait)
@@ -345,15 +333,6 @@ def _stand_back(
         DialerBatch.objects.filter(pk=batch.pk, claim=batch.claim).update(
             lease_until=retry_at, trouble=words[:300]
         )
-
-
-def _other_door(job: DialerJob) -> str:
-    """The door that the same request goes through next; its own when there is no other one."""
-    settings = VoiceSettings.current()
-    if job.state_id and job.state_id != settings.state_id:
-        return job.endpoint
-    others = [door for door in account.doors(settings) if door != job.endpoint]
-    return others[0] if others else job.endpoint
 
 
 def _never_stored(job: DialerJob, batch: Claimed) -> None:

@@ -128,3 +128,15 @@ def test_the_log_is_read_through_the_other_door(switchboard: Exchange, relay: Re
     assert cursor.trouble == ""
     assert collect.collect(seconds=1).entries == 0
     assert DoorHealth.objects.get(endpoint=first(switchboard, relay)).failures > 0
+
+
+def test_reading_the_log_opens_a_door_that_works_again(switchboard: Exchange, relay: Relay) -> None:
+    """Half a minute after it was closed the poll may be the one that tries it."""
+    door = first(switchboard, relay)
+    breaker.note_failure(door, emergency=True)
+    collect.collect(seconds=1)
+    assert breaker.doors_in_order()[0] == switchboard.url
+    DoorHealth.objects.update(closed_until=timezone.now())
+    collect.collect(seconds=1)
+    assert DoorHealth.objects.get(endpoint=door).closed_until is None
+    assert breaker.doors_in_order()[0] == door
