@@ -4,6 +4,7 @@ Models are imported inside the fixtures: pytest reads this file before Django is
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,3 +39,26 @@ def make_user(db: Any) -> Callable[..., Any]:
 @pytest.fixture
 def administrator(make_user: Callable[..., Any]) -> Any:
     return make_user("admin", "District administrator", first_name="System", last_name="Admin")
+
+
+@pytest.fixture
+def visitor(administrator: Any) -> Any:
+    """A browser in which the administrator is signed in."""
+    from tests.sentlog.looking import signed_in
+
+    return signed_in(administrator)
+
+
+@pytest.fixture
+def school(district: Any) -> Any:
+    from tests.sentlog.rows import make_school
+
+    return make_school("Harrison High")
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Any:
+    """See `printed.reporter`."""
+    from tests.sentlog.printed import reporter
+
+    return reporter(tmp_path)

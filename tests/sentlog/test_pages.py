@@ -1,48 +1,23 @@
-"""The pages of the classic log: the search, a message's areas, deliveries, cancel, reports."""
+"""The pages of the classic log: the search, a message's areas, cancel, and what moves by itself."""
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from messenger.models import Attempt, Message, School, User
-from sentlog.models import Report
-from sentlog.reports import making
+from messenger.models import Message, User
 from sentlog.views import finding
+from tests.sentlog.looking import detail, listed, signed_in, text_of
 from tests.sentlog.rows import NOON, Ledger, make_district, make_message, make_person, make_school
 
 pytestmark = pytest.mark.usefixtures("district")
 Status = Message.Status
 CELL = "+16125557735"
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-@pytest.fixture
-def visitor(administrator: User) -> Client:
-    return signed_in(administrator)
-
-
-def text_of(response: Any) -> str:
-    """The words of a page, without its markup."""
-    words = re.sub(r"<[^>]+>", " ", response.content.decode())
-    return unescape(re.sub(r"\s+", " ", words))
-
-
-def listed(visitor: Client, **query: str) -> list[str]:
-    """The subjects in the list, in order."""
-    page = visitor.get(reverse("log"), query).content.decode()
-    return re.findall(r'<a class="row-link"[^>]*>([^<]+)</a>', page)
 
 
 def day(text: str) -> datetime:
@@ -232,10 +207,6 @@ def test_an_empty_search_says_what_to_do(visitor: Client) -> None:
 
 
 # ------------------------------------------------------------------------------- one message
-
-
-def detail(visitor: Client, message: Message) -> Any:
-    return visitor.get(reverse("log_detail", args=[message.uuid]))
 
 
 @pytest.mark.spec("B1-09", "B4-01", "B4-10")
@@ -467,238 +438,3 @@ def test_a_quarter_of_the_way_is_said_once(visitor: Client) -> None:
         ledger.add(make_person(f"P, {number}"), "voice", f"+161255500{number:02}", outcome=outcome)
     assert 'id="announce"' in polled(visitor, message, said="in_progress-0")
     assert 'id="announce"' not in polled(visitor, message, said="in_progress-1")
-
-
-# ------------------------------------------------------------------------------- deliveries
-
-
-@pytest.fixture
-def rows(administrator: User) -> Message:
-    message = make_message(modes=["voice", "text"])
-    ledger = Ledger(message)
-    school = make_school("Harrison High")
-    for number, name in enumerate(["Brown, B", "Ávila, A", "Zoller, Z"]):
-        student = make_person(f"Kid, {number}", is_student=True)
-        ledger.add(
-            make_person(name),
-            "voice",
-            f"+161255500{number:02}",
-            student=student,
-            school=school,
-            outcome="failed" if number else "successful",
-            code=1 if number else 5,
-            tries=2 if number else 1,
-            chain=number + 1,
-            step=1,
-            private=number == 2,
-        )
-    return message
-
-
-def names(response: Any) -> list[str]:
-    return [
-        unescape(name)
-        for name in re.findall(r'<a class="row-link"[^>]*>([^<]+)</a>', response.content.decode())
-    ]
-
-
-def test_deliveries_are_filtered_by_status_device_and_name(visitor: Client, rows: Message) -> None:
-    address = reverse("deliveries", args=[rows.uuid])
-    assert names(visitor.get(address)) == ["Ávila, A*", "Brown, B", "Zoller, Z*"]
-    assert names(visitor.get(address, {"status": "failed"})) == ["Ávila, A*", "Zoller, Z*"]
-    assert names(visitor.get(address, {"name": "avi"})) == ["Ávila, A*"]
-    assert names(visitor.get(address, {"name": "%"})) == []
-    assert names(visitor.get(address, {"device": "cell", "status": "successful"})) == ["Brown, B"]
-    assert "No delivery fits" in text_of(visitor.get(address, {"name": "nobody"}))
-
-
-def test_deliveries_are_paged_without_a_gap(visitor: Client) -> None:
-    message = make_message()
-    ledger = Ledger(message)
-    for number in range(205):
-        # Names repeat, so that a page may end in the middle of people with one name.
-        ledger.add(make_person(f"Same{number % 3}, Name"), "voice", f"+1612555{number:04d}")
-    address: str | None = reverse("deliveries", args=[message.uuid])
-    links: list[str] = []
-    while address:
-        page = visitor.get(address).content.decode()
-        links += re.findall(r'<a class="row-link" href="([^"]+)"', page)
-        following = re.search(r'<a href="(\?[^"]+)" rel="next"', page)
-        address = (
-            reverse("deliveries", args=[message.uuid]) + unescape(following[1])
-            if following
-            else None
-        )
-    assert len(links) == len(set(links)) == 205
-
-
-def test_private_numbers_need_a_right(
-    visitor: Client, rows: Message, make_user: Callable[..., User]
-) -> None:
-    reader = signed_in(make_user("reader", "Read-only"))
-    number = rows.deliveries.get(private=True).id
-    for address in (
-        reverse("deliveries", args=[rows.uuid]),
-        reverse("delivery", args=[rows.uuid, number]),
-    ):
-        assert "(612) 555-0002" in text_of(visitor.get(address))
-        hidden = text_of(reader.get(address))
-        assert "555-0002" not in hidden
-        assert "Private number" in hidden
-
-
-def test_a_delivery_tells_every_try_in_plain_words(visitor: Client, rows: Message) -> None:
-    row = rows.deliveries.get(chain=2)
-    for number in (1, 2):
-        Attempt.objects.create(
-            message=rows,
-            chain=2,
-            step=1,
-            attempt_ref=f"a{number}",
-            number=number,
-            revision=1,
-            mode="voice",
-            code=1,
-            outcome="failed",
-            occurred_at=NOON + timedelta(minutes=15 * number),
-        )
-    shown = text_of(visitor.get(reverse("delivery", args=[rows.uuid, row.id])))
-    assert shown.count("The line was busy.") == 3  # the delivery's status and both tries
-    assert "11/20/2026 12:20 PM" in shown
-    assert "11/20/2026 12:35 PM" in shown
-
-
-# ----------------------------------------------------------------------------------- reports
-
-
-def order(visitor: Client, message: Message, **options: Any) -> Any:
-    data = {"devices": ["cell"], "detail": "all", "format": "csv", **options}
-    return visitor.post(reverse("report_order", args=[message.uuid]), data)
-
-
-@pytest.mark.spec("B4-04")
-def test_only_devices_used_can_be_chosen(visitor: Client, rows: Message) -> None:
-    page = detail(visitor, rows).content.decode()
-    assert re.findall(r'name="devices" value="(\w+)"', page) == ["cell"]
-    answer = order(visitor, rows, devices=["email"])
-    assert answer.status_code == 422
-    assert "There is a problem" in text_of(answer)
-    assert not Report.objects.exists()
-
-
-@pytest.mark.spec("B4-08")
-def test_failed_delivery_waits_for_the_end(visitor: Client, rows: Message) -> None:
-    for status in Message.UNFINISHED:
-        rows.status = status
-        rows.save()
-        page = detail(visitor, rows).content.decode()
-        assert re.search(r'value="failed"[^>]*disabled', page)
-        assert not re.search(r'value="(all|summary)"[^>]*disabled', page)
-        assert order(visitor, rows, detail="failed").status_code == 422
-        assert order(visitor, rows, detail="summary").status_code == 302
-    rows.status = Status.SENT
-    rows.save()
-    assert order(visitor, rows, detail="failed").status_code == 302
-
-
-def test_a_report_is_ordered_watched_and_downloaded(
-    visitor: Client, rows: Message, tmp_path: Any, settings: Any
-) -> None:
-    settings.MEDIA_ROOT = tmp_path
-    answer = order(visitor, rows)
-    report = Report.objects.get()
-    assert answer["Location"] == reverse("report", args=[report.uuid])
-    page = visitor.get(answer["Location"])
-    assert "is being written" in text_of(page)
-    assert "hx-trigger" in page.content.decode()
-    assert visitor.get(reverse("report_file", args=[report.uuid])).status_code == 404
-    making.make(report.pk)
-    page = visitor.get(answer["Location"])
-    assert "The CSV report is ready: 3 rows." in text_of(page)
-    file = visitor.get(reverse("report_file", args=[report.uuid]))
-    assert file["Content-Disposition"] == 'attachment; filename="school-is-closed-report.csv"'
-    assert file["Content-Security-Policy"].startswith("sandbox")
-    assert "Ávila, A*" in b"".join(file.streaming_content).decode()  # type: ignore[arg-type]
-
-
-# ------------------------------------------------------------------------------------- rights
-
-# Address → the answers to a superuser, an administrator, a secretary and a reader of the message's
-# school, a secretary of another school, and a user without any right.
-FORBIDDEN = 404
-EVERYONE = (200, 200, 200, 200, FORBIDDEN, FORBIDDEN)
-TABLE = {
-    "log": ("GET", (200, 200, 200, 200, 200, 403)),
-    "log_detail": ("GET", EVERYONE),
-    "log_summary": ("GET", EVERYONE),
-    "log_cancel": ("GET", (200, 200, 200, FORBIDDEN, FORBIDDEN, FORBIDDEN)),
-    "log_refresh": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
-    "report_order": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
-    "deliveries": ("GET", EVERYONE),
-    "delivery": ("GET", EVERYONE),
-    "report": ("GET", (FORBIDDEN,) * 6),  # somebody else's
-    "report_file": ("GET", (FORBIDDEN,) * 6),
-}
-
-
-def test_every_address_has_a_line() -> None:
-    from sentlog.urls import urlpatterns
-
-    assert {pattern.name for pattern in urlpatterns} == set(TABLE)  # type: ignore[union-attr]
-
-
-def test_who_may_open_what(rows: Message, make_user: Callable[..., User]) -> None:
-    school = School.objects.get(name="Harrison High")
-    rows.schools.add(school)
-    rows.status = Status.IN_PROGRESS
-    rows.save()
-    owner = make_user("owner", "District administrator")
-    report = making.order(rows, owner, "csv", "all", ["cell"])
-    cast = [
-        User.objects.create_superuser("super"),
-        make_user("a", "District administrator"),
-        make_user("s", "School secretary", school),
-        make_user("r", "Read-only", school),
-        make_user("o", "School secretary", make_school("Elsewhere")),
-        make_user("n"),
-    ]
-    number = rows.deliveries.first().id  # type: ignore[union-attr]
-    for name, (method, answers) in TABLE.items():
-        arguments: list[Any] = [rows.uuid]
-        if name == "log":
-            arguments = []
-        elif name == "delivery":
-            arguments = [rows.uuid, number]
-        elif name.startswith("report") and name != "report_order":
-            arguments = [report.uuid]
-        address = reverse(name, args=arguments)
-        data = {"devices": ["cell"], "detail": "summary", "format": "csv"}
-        got = tuple(
-            signed_in(user).generic(method, address).status_code
-            if method == "GET"
-            else signed_in(user).post(address, data).status_code
-            for user in cast
-        )
-        assert got == answers, name
-        stranger = Client().generic(method, address)
-        assert stranger.status_code == 302
-        assert stranger["Location"].startswith(reverse("login"))
-
-
-def test_a_secretary_sees_the_rows_and_totals_of_her_school(
-    rows: Message, make_user: Callable[..., User]
-) -> None:
-    school, other = School.objects.get(name="Harrison High"), make_school("Elsewhere")
-    rows.schools.set([school, other])
-    stranger = make_person("Elsewhere, Parent")
-    row = Ledger(rows, ids=iter([99])).add(  # type: ignore[arg-type]
-        stranger, "voice", "+16125559999", school=other, outcome="successful", code=5
-    )
-    secretary = signed_in(make_user("s", "School secretary", school))
-    shown = text_of(detail(secretary, rows))
-    assert "Counted for your schools alone." in shown
-    assert "3 Every delivery" in shown
-    assert "Elsewhere, Parent" not in text_of(
-        secretary.get(reverse("deliveries", args=[rows.uuid]))
-    )
-    assert secretary.get(reverse("delivery", args=[rows.uuid, row.id])).status_code == 404
