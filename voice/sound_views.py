@@ -23,6 +23,7 @@ from messenger.composition import LANGUAGES
 from messenger.models import ContactReason, District, User
 from messenger.views.gate import needs
 from voice import account, caller_ids, dictionary, script
+from voice.hearing import LONGEST_SAMPLE
 from voice.models import VoiceSettings
 from voice.sound_forms import (
     ChoiceForm,
@@ -34,13 +35,7 @@ from voice.sound_forms import (
     national,
 )
 from voice.sound_models import CallerChoice, CallerNumber, Prompt, SpokenWord
-
-LEVELS = {
-    account.FINE: messages.success,
-    account.REFUSED: messages.error,
-    account.UNREACHABLE: messages.warning,
-}
-LONGEST_SAMPLE = 400
+from voice.views import LEVELS
 
 
 def sound_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -256,7 +251,7 @@ def dictionary_page(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "entries": SpokenWord.objects.select_related("changed_by"),
-            "words": words,
+            "sample": words,
             "said": said,
             "sample_url": f"{reverse('dictionary_sample')}?{urlencode({'words': words})}",
             "longest_sample": LONGEST_SAMPLE,

@@ -33,6 +33,14 @@ def switchboard(quick_exchange: Exchange) -> Exchange:
 
 
 @pytest.fixture
+def world(db: Any) -> Any:
+    """Every awkward family, see `tests.world`."""
+    from tests.world import build_world
+
+    return build_world()
+
+
+@pytest.fixture
 def slow_exchange(django_db_setup: None, django_db_blocker: Any) -> Iterator[Exchange]:
     """Two lines, calls of seconds: there is time to cancel."""
     from tests.end_to_end.town import Exchange
@@ -44,3 +52,11 @@ def slow_exchange(django_db_setup: None, django_db_blocker: Any) -> Iterator[Exc
 @pytest.fixture(autouse=True)
 def _short_waits(settings: Any) -> None:
     settings.DISPATCH_FIRST_WAIT = 0.05
+
+
+@pytest.fixture
+def account_open(world: Any, switchboard: Exchange) -> Any:
+    """The voice settings of a district that is verified at the quick switchboard."""
+    from tests.end_to_end.town import open_account
+
+    return open_account(switchboard)

@@ -12,22 +12,12 @@ from messenger import lifecycle
 from messenger.models import Attempt, ContactPoint, Delivery, Message, School
 from tests.end_to_end.town import Exchange, finish, hand_over, open_account, until
 from tests.launch.sending import confirmed, expand_all, launched, sender
-from tests.world import World, build_world
+from tests.world import World
 from voice import account, collect, dispatch
 from voice.models import CustomerAccount, DialerBatch, DialerJob, LogCursor, VoiceSettings
 from voice.tasks import dispatch_message, sweep_phone
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "switchboard"])
-
-
-@pytest.fixture
-def world() -> World:
-    return build_world()
-
-
-@pytest.fixture
-def account_open(world: World, switchboard: Exchange) -> VoiceSettings:
-    return open_account(switchboard)
 
 
 def set_numbers(numbers: dict[str, str]) -> None:

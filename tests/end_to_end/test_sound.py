@@ -12,25 +12,15 @@ from dialer_adapters.switchboard.models import Attempt, Audio, Job
 from messenger import lifecycle
 from messenger.models import Message, School
 from messenger.tasks import expand_message
-from tests.end_to_end.town import Exchange, ask_switchboard, finish, hand_over, open_account
+from tests.end_to_end.town import Exchange, ask_switchboard, finish, hand_over
 from tests.launch.sending import confirmed, draft, expand_all, sender
 from tests.sound.waves import tone
-from tests.world import World, build_world
+from tests.world import World
 from voice import account, caller_ids, dispatch, recordings, sound
 from voice.models import DialerBatch, DialerJob, LogCursor, SecondDoor, VoiceSettings
 from voice.sound_models import CallerNumber, Prompt, Recording, UploadedAudio
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "switchboard"])
-
-
-@pytest.fixture
-def world() -> World:
-    return build_world()
-
-
-@pytest.fixture
-def account_open(world: World, switchboard: Exchange) -> VoiceSettings:
-    return open_account(switchboard)
 
 
 def record(pitch: float) -> Recording:

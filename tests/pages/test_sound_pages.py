@@ -18,6 +18,7 @@ from tests.sound.waves import read, silence, tone
 from tests.world import World
 from voice import recordings, script, sound
 from voice.caller_ids import choose
+from voice.hearing import LONGEST_SAMPLE
 from voice.models import VoiceSettings
 from voice.sound_models import (
     AudioFile,
@@ -248,6 +249,15 @@ def test_words_are_added_changed_tried_and_removed(client: Client, admin: User) 
     assert "Lakeside High is closed, LHSAA is not." in tried
     client.post(url, {"do": "remove", "word": "LHS"})
     assert not SpokenWord.objects.exists()
+
+
+def test_nothing_is_tried_until_somebody_tries_it(client: Client) -> None:
+    """The words of the empty list once stood in the sentence's field."""
+    shown = body(client.get(reverse("dictionary")))
+    assert "No word yet" in shown
+    assert f'maxlength="{LONGEST_SAMPLE}"></textarea>' in shown
+    assert "It is said as" not in shown
+    assert "<audio" not in shown
 
 
 def test_a_tried_sentence_is_heard_as_the_dictionary_says_it(client: Client) -> None:
