@@ -10,10 +10,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from messenger import doorbell, ledger
+from messenger import clock, doorbell, ledger
 from messenger.channels.registry import channels_for
 from messenger.composition import Composition
 from messenger.models import (
@@ -77,7 +76,7 @@ def confirm(draft: MessageDraft, user: User) -> Message:
     locked = MessageDraft.objects.select_for_update().get(pk=draft.pk)
     if locked.message is not None:
         return locked.message
-    now = timezone.now()
+    now = clock.now()
     composition = Composition.from_draft(locked)
     if problems := problems_with(composition, now):
         raise CannotSend(problems)
@@ -153,7 +152,7 @@ def launch(message_id: int) -> bool:
     """Starts a due message: stores its plan and makes it In-Progress. False when it is not Waiting,
     not due or canceled; a second call finds it started."""
     message = Message.objects.select_for_update().get(pk=message_id)
-    now = timezone.now()
+    now = clock.now()
     if message.status != Status.WAITING or message.cancel_requested_at:
         return False
     if not is_due(message, now):
@@ -191,7 +190,7 @@ def expand_next(message_id: int) -> bool:
         if launch_slice is None:
             return False
         message = Message.objects.get(pk=message_id)
-        now = timezone.now()
+        now = clock.now()
         written = ledger.write_slice(message, launch_slice, now, today(now))
         return _freeze(message, launch_slice, written, now)
 
@@ -208,7 +207,7 @@ def expand_ahead(message_id: int, number: int, await_turn: Callable[[], bool]) -
         if message.cancel_requested_at is not None:
             return False
         prepared = LaunchSlice.objects.get(message_id=message_id, number=number)
-        now = timezone.now()
+        now = clock.now()
         written = ledger.write_slice(message, prepared, now, today(now))
         launch_slice = _lock_next(message_id) if await_turn() else None
         if launch_slice != prepared:
@@ -290,7 +289,7 @@ def fail(message_id: int, reason: str, *, outcome: str = "failed", code: int | N
         message = Message.objects.select_for_update().get(pk=message_id)
         if message.finished:
             return
-        now = timezone.now()
+        now = clock.now()
         modes = list(message.modes.values_list("mode", flat=True))
         message.slices.filter(state=LaunchSlice.State.PLANNED).update(
             state=LaunchSlice.State.CANCELED
@@ -317,8 +316,8 @@ def _set_status(message: Message, status: Message.Status, reason: str = "") -> N
     message.status = status
     message.status_reason = reason[:300]
     if message.finished:
-        message.finished_at = timezone.now()
-    message.results_changed_at = timezone.now()
+        message.finished_at = clock.now()
+    message.results_changed_at = clock.now()
     message.save(update_fields=["status", "status_reason", "finished_at", "results_changed_at"])
 
 
@@ -340,7 +339,7 @@ def request_cancel(message_id: int, user: User) -> None:
                 _("This message can no longer be canceled: its status is %(status)s.")
                 % {"status": message.get_status_display()}
             )
-        message.cancel_requested_at = timezone.now()
+        message.cancel_requested_at = clock.now()
         message.canceled_by = user
         message.canceled_by_name = user.name_in_log()
         message.save(update_fields=["cancel_requested_at", "canceled_by", "canceled_by_name"])

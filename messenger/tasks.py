@@ -8,9 +8,8 @@ import logging
 from celery import Task, shared_task
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
-from django.utils import timezone
 
-from messenger import doorbell, expansion, lifecycle
+from messenger import clock, doorbell, expansion, lifecycle
 from messenger.channels.registry import channels_for
 from messenger.models import LaunchSlice, Message
 from messenger.one_at_a_time import only_one
@@ -56,7 +55,7 @@ def _expand(message_id: int) -> None:
 @shared_task
 def start_due() -> None:
     """Tick (5 s): launches what is due and takes up expansions whose worker was lost."""
-    now = timezone.now()
+    now = clock.now()
     due = Message.objects.filter(
         status=Message.Status.WAITING, cancel_requested_at__isnull=True
     ).filter(scheduled_at__lte=now)
@@ -83,4 +82,4 @@ def start_due() -> None:
 @shared_task(bind=True)
 def note_pulse(self: Task, queue: str) -> None:
     """Probe (30 s, one for each queue): whoever does it shows that the queue is being worked on."""
-    pulse.note(queue, self.request.hostname or "", timezone.now())
+    pulse.note(queue, self.request.hostname or "", clock.now())

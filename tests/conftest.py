@@ -15,8 +15,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import django
 import pytest
+import time_machine
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.utils import timezone
 
 from config.local.services import remove_directory, running_services
 
@@ -101,6 +103,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(word)
     # Playwright runs an event loop in this thread, and Django takes any query for one inside it.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def _database_travels_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that travels in time takes the database's clock along. Where only a worker's clock is
+    wrong, the test puts `messenger.clock` back (tests/fuzz/test_wrong_clocks.py)."""
+    from messenger import clock
+
+    of_the_database = clock.now
+
+    def now() -> Any:
+        travels = time_machine.escape_hatch.is_travelling()
+        return timezone.now() if travels else of_the_database()
+
+    monkeypatch.setattr(clock, "now", now)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from dialer_adapters.contract import (
     Verified,
 )
 from dialer_adapters.registry import DialerDoor, adapter_for
+from messenger import clock
 from messenger.models import District, School
 from voice import credentials
 from voice.models import (
@@ -263,7 +264,7 @@ def _resume() -> None:
     (F4). A request that is repeated too early is answered Replayed."""
     waiting = DialerJob.objects.filter(retry_at__isnull=False)
     DialerBatch.objects.filter(job__in=waiting, state=DialerBatch.State.SENDING).update(
-        lease_until=timezone.now()
+        lease_until=clock.now()
     )
     waiting.update(retry_at=None)
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
+from messenger import clock
 from voice import account
 from voice.models import DialerJob, DoorHealth, VoiceSettings
 
@@ -26,7 +26,7 @@ def doors_in_order(settings: VoiceSettings | None = None) -> list[str]:
     doors = account.doors(settings)
     if len(doors) == 1:
         return doors
-    now = timezone.now()
+    now = clock.now()
     closed = _closed(doors)
     due = [door for door in doors if door in closed and closed[door] <= now and _probe(door, now)]
     return sorted(doors, key=lambda door: door in closed and door not in due)
@@ -68,7 +68,7 @@ def _probe(door: str, now: datetime) -> bool:
 def note_failure(endpoint: str, *, emergency: bool = False) -> None:
     """A request through this door got no answer that counts. An emergency does not wait for the
     fifth failure: the first closes the door."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         DoorHealth.objects.get_or_create(endpoint=endpoint)
         health = DoorHealth.objects.select_for_update().get(endpoint=endpoint)

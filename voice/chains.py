@@ -99,7 +99,7 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
                  frozen_at, trouble)
             SELECT gen_random_uuid(), %(job)s, %(number)s + part, 'frozen', min(chain), max(chain),
                 count(*), sum(steps), '[' || string_agg(content, ',' ORDER BY chain) || ']',
-                statement_timestamp(), ''
+                transaction_timestamp(), ''
             FROM chains GROUP BY part
             RETURNING chains""",
             {

@@ -15,7 +15,6 @@ from io import StringIO
 from time import monotonic
 
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dialer_adapters.contract import (
@@ -26,7 +25,7 @@ from dialer_adapters.contract import (
     LogPage,
     Retry,
 )
-from messenger import results
+from messenger import clock, results
 from voice import account, breaker, credentials, dispatch
 from voice.finishing import finish
 from voice.interpreter import for_two_threads
@@ -141,9 +140,7 @@ def _page_of(settings: VoiceSettings, cursor: LogCursor, answer: Answer) -> LogP
             answer, "user_sentence", _("Enter the password again: its key has changed.")
         )
         log.warning("call log not read: %s", answer)
-        LogCursor.objects.filter(pk=cursor.pk).update(
-            trouble=_(words)[:300], polled_at=timezone.now()
-        )
+        LogCursor.objects.filter(pk=cursor.pk).update(trouble=_(words)[:300], polled_at=clock.now())
         return None
     if answer.epoch != cursor.epoch:
         _follow(settings, cursor, CursorLost("EPOCH_CHANGED", answer.epoch, answer.oldest_seq))
@@ -155,7 +152,7 @@ def _follow(settings: VoiceSettings, cursor: LogCursor, lost: CursorLost) -> Non
     """The log cannot go on from our cursor (8.4): a new epoch is read from its beginning, an
     expired part is jumped over after each unfinished job was read by its own; a log that is shorter
     than what was read stops, loudly."""
-    now = timezone.now()
+    now = clock.now()
     log.error("call log cursor lost: %s", lost.code)
     words = _(lost.user_sentence)
     LogCursor.objects.filter(pk=cursor.pk).update(trouble=words[:300], polled_at=now)
@@ -191,7 +188,7 @@ def read_job(settings: VoiceSettings, job: DialerJob) -> int:
         page = account.adapter(settings, job.endpoint).read_log(None, after, PAGE, str(job.job_ref))
         lines = _lines(page.entries, settings.state_id, page.epoch)
         with transaction.atomic():
-            new, _messages = _apply(lines, timezone.now())
+            new, _messages = _apply(lines, clock.now())
         fresh += new
         after = page.next_seq
         if not page.has_more:
@@ -206,7 +203,7 @@ def _store(
 ) -> tuple[LogCursor, int, frozenset[int]] | None:
     """Entries, ledger and cursor in one transaction; None when the cursor has moved meanwhile.
     Returns the cursor as it is then, how many entries were new, the messages they touched."""
-    now = timezone.now()
+    now = clock.now()
     lines = lines or _lines(page.entries, used.state_id, page.epoch)
     with transaction.atomic():
         cursor = LogCursor.objects.select_for_update().get(pk=used.pk)

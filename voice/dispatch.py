@@ -19,7 +19,6 @@ from uuid import UUID, uuid4
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 from django.db.models import F, Q, Sum
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dialer_adapters.contract import (
@@ -30,7 +29,7 @@ from dialer_adapters.contract import (
     Rejected,
     Retry,
 )
-from messenger import ledger, lifecycle
+from messenger import clock, ledger, lifecycle
 from messenger.models import District, Message
 from voice import account, breaker, chains, credentials, doorbell, recordings
 from voice.channel import PHONE_MODES
@@ -95,7 +94,7 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
 
 
 def _may_send(job: DialerJob) -> bool:
-    waiting = job.retry_at is not None and job.retry_at > timezone.now()
+    waiting = job.retry_at is not None and job.retry_at > clock.now()
     return not waiting and not VoiceSettings.current().paused
 
 
@@ -103,7 +102,7 @@ def _too_late(job: DialerJob) -> bool:
     """Nothing ever left and the window is over: it is not dialed another day (X-27). What may have
     left is repeated until the dialer answers, also past the window's end (ruling 18)."""
     until = job.message.dial_until
-    return job.submitted_at is None and until is not None and timezone.now() >= until
+    return job.submitted_at is None and until is not None and clock.now() >= until
 
 
 # ------------------------------------------------------------------------------------ the job
@@ -133,7 +132,7 @@ def _open(job: DialerJob) -> bool:
         return False
     _accepted(job, batch)
     DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.FROZEN).update(
-        state=DialerJob.State.OPEN, job_id=answer.job_id, accepted_at=timezone.now()
+        state=DialerJob.State.OPEN, job_id=answer.job_id, accepted_at=clock.now()
     )
     job.refresh_from_db()
     return True
@@ -171,7 +170,7 @@ def _mark_submitted(job: DialerJob) -> None:
     transaction."""
     settings = VoiceSettings.current()
     locked = DialerJob.objects.select_for_update().get(pk=job.pk)
-    locked.submitted_at = locked.submitted_at or timezone.now()
+    locked.submitted_at = locked.submitted_at or clock.now()
     locked.endpoint = job.endpoint or settings.endpoint
     locked.state_id = locked.state_id or settings.state_id
     locked.epoch = locked.epoch or settings.epoch
@@ -200,7 +199,7 @@ def _claim(job: DialerJob, *, first: bool = False) -> Claimed | None:
     with transaction.atomic():
         if not lifecycle.may_go_on(job.message_id):
             return None
-        now = timezone.now()
+        now = clock.now()
         waiting = job.batches.filter(
             Q(state=DialerBatch.State.FROZEN)
             | Q(state=DialerBatch.State.SENDING, lease_until__lt=now),
@@ -228,7 +227,7 @@ def _freeze_anew_if_changed(message: Message, batch: DialerBatch) -> bool:
     changed = District.objects.values_list("contacts_changed_at", flat=True).get()
     if changed is None or changed < batch.frozen_at or batch.first_chain is None:
         return False
-    now = timezone.now()
+    now = clock.now()
     span = (batch.first_chain, batch.last_chain or batch.first_chain)
     if not ledger.recheck(message.pk, span, lifecycle.today(now), now):
         return False
@@ -284,7 +283,7 @@ def _send(
 def _accepted(job: DialerJob, batch: Claimed | None, *, all_is_well: bool = True) -> None:
     """Stores the receipt. Refusals inside it (`Rejected`) come again in the log, which alone
     counts (contract 7.4.11)."""
-    now = timezone.now()
+    now = clock.now()
     if batch is not None:
         DialerBatch.objects.filter(pk=batch.pk).update(
             state=DialerBatch.State.ACCEPTED, accepted_at=now, lease_until=None, trouble=""
@@ -304,7 +303,7 @@ def _stand_back(
     """In doubt: the same request again, at once through the other door if there is one, then later
     each time (random, up to five minutes); refused credentials pause the account. The batch keeps
     its number and its content."""
-    now = timezone.now()
+    now = clock.now()
     if isinstance(doubt, DialerError):
         words = _(doubt.user_sentence)
     else:
@@ -348,7 +347,7 @@ def _never_stored(job: DialerJob, batch: Claimed) -> None:
                 outcome="canceled" if canceled else "expired",
                 code=None if canceled else -11,
                 reason="user" if canceled else "never_accepted",
-                now=timezone.now(),
+                now=clock.now(),
                 chains=(row.first_chain, row.last_chain or row.first_chain),
             )
         row.state = DialerBatch.State.REFUSED
@@ -370,7 +369,7 @@ def _split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
                     modes=PHONE_MODES,
                     outcome="failed",
                     reason="refused_by_dialer",
-                    now=timezone.now(),
+                    now=clock.now(),
                     chains=(row.first_chain, row.last_chain or row.first_chain),
                 )
         else:
@@ -408,7 +407,7 @@ def resubmit(job: DialerJob) -> None:
         DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.FROZEN)
         job.batches.filter(
             state__in=[DialerBatch.State.ACCEPTED, DialerBatch.State.SENDING]
-        ).update(state=DialerBatch.State.SENDING, lease_until=timezone.now())
+        ).update(state=DialerBatch.State.SENDING, lease_until=clock.now())
 
 
 def _seal(job: DialerJob) -> None:
@@ -432,7 +431,7 @@ def _seal(job: DialerJob) -> None:
         )
         if last is None:
             return
-        now = timezone.now()
+        now = clock.now()
         if last.state == DialerBatch.State.SENDING and last.lease_until and last.lease_until > now:
             return
         if last.sent_at is None:
@@ -444,7 +443,7 @@ def _seal(job: DialerJob) -> None:
         last.save(update_fields=["state", "sent_at", "claim", "lease_until", "total_chains"])
     batch = Claimed(last.pk, claim, last.number, "[]", last.total_chains)
     if _send(job, batch, partial(account.adapter, endpoint=job.endpoint)):
-        now = timezone.now()
+        now = clock.now()
         DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.OPEN).update(
             state=DialerJob.State.SEALED, all_accepted_at=now, total_chains=last.total_chains
         )
@@ -458,7 +457,7 @@ def _recall(job: DialerJob) -> None:
     answer no attempt of the job starts (7.5); a job it never saw leaves a tombstone."""
     if job.cancel_confirmed_at is not None or job.submitted_at is None:
         return
-    DialerJob.objects.filter(pk=job.pk, cancel_sent_at=None).update(cancel_sent_at=timezone.now())
+    DialerJob.objects.filter(pk=job.pk, cancel_sent_at=None).update(cancel_sent_at=clock.now())
     try:
         account.adapter(endpoint=job.endpoint).cancel(
             str(job.job_ref), reason="canceled by the sender"
@@ -467,7 +466,7 @@ def _recall(job: DialerJob) -> None:
         _stand_back(job, None, doubt)
         return
     DialerJob.objects.filter(pk=job.pk).update(
-        cancel_confirmed_at=timezone.now(), failures=0, retry_at=None, trouble=""
+        cancel_confirmed_at=clock.now(), failures=0, retry_at=None, trouble=""
     )
     job.batches.exclude(state__in=DialerBatch.ANSWERED).update(
         state=DialerBatch.State.CANCELED, lease_until=None
@@ -477,7 +476,7 @@ def _recall(job: DialerJob) -> None:
 
 def waiting_messages() -> list[tuple[int, bool]]:
     """(message id, emergency) of every job that could be sent something now: the sweep's list."""
-    now = timezone.now()
+    now = clock.now()
     jobs = (
         DialerJob.objects.exclude(state__in=[DialerJob.State.FINISHED, DialerJob.State.REFUSED])
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))

@@ -7,10 +7,9 @@ through `messenger.lifecycle`. Nothing here talks to the dialer.
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from messenger import ledger, lifecycle
+from messenger import clock, ledger, lifecycle
 from messenger.models import LaunchSlice, Message
 from voice.channel import PHONE_MODES
 from voice.models import DialerBatch, DialerJob
@@ -57,7 +56,7 @@ def finish_without_calls(message_id: int) -> bool:
         return False
     if message.cancel_requested_at is not None:
         ledger.close_open_rows(
-            message_id, modes=PHONE_MODES, outcome="canceled", reason="user", now=timezone.now()
+            message_id, modes=PHONE_MODES, outcome="canceled", reason="user", now=clock.now()
         )
     if ledger.count_open(message_id, PHONE_MODES):
         return False

@@ -5,8 +5,8 @@ Each may run twice at once and may be lost; the ticks find what a lost ring miss
 
 from celery import shared_task
 from django.db.models import Q
-from django.utils import timezone
 
+from messenger import clock
 from messenger.models import Message, MessageMode
 from messenger.one_at_a_time import only_one
 from voice import account, alarms, collect, dispatch, doorbell, finishing
@@ -45,7 +45,7 @@ def collect_call_log() -> None:
 @shared_task
 def poll_call_log() -> None:
     """Tick (15 s): reads the log when it is due."""
-    if collect.due(timezone.now()):
+    if collect.due(clock.now()):
         collect_call_log()
 
 
@@ -58,7 +58,7 @@ def finish_phone(message_id: int) -> None:
 @shared_task
 def sweep_phone() -> None:
     """Tick (60 s): overdue results; canceled and empty messages whose end was lost."""
-    finishing.sweep(timezone.now())
+    finishing.sweep(clock.now())
     stuck = (
         Message.objects.filter(status=Message.Status.IN_PROGRESS)
         .filter(Q(expanded_at__isnull=False) | Q(cancel_requested_at__isnull=False))
@@ -72,10 +72,10 @@ def sweep_phone() -> None:
 @shared_task
 def watch_emergencies() -> None:
     """Tick (10 s, on two queues): emergencies of which nothing was accepted within 60 s."""
-    alarms.watch(timezone.now())
+    alarms.watch(clock.now())
 
 
 @shared_task
 def recheck_account() -> None:
     """Tick (60 s): a second end point that could not be checked when it was saved."""
-    account.recheck_second(timezone.now())
+    account.recheck_second(clock.now())

@@ -5,6 +5,8 @@ points and their first preferences. Nothing is deleted, ever: what is gone becom
 here updates a preference, a private flag, the Messenger mark or a consent.
 """
 
+from functools import partial
+
 from django.db import transaction
 
 from messenger.models import District
@@ -28,6 +30,7 @@ _SWITCHED = {
 }
 # A table that has grown by so much plans badly until it is looked at again.
 _GROWN = 1_000
+_CONTACTS_CHANGED = "UPDATE messenger_district SET contacts_changed_at = clock_timestamp()"
 Columns = dict[str, str]
 
 
@@ -49,7 +52,9 @@ def apply_changes(district: District) -> None:
             recompute_families()
         if _contacts_may_differ():
             # Frozen calls are checked again at hand-over (ruling 5).
-            run("UPDATE messenger_district SET contacts_changed_at = now()")
+            run(_CONTACTS_CHANGED)
+            # Once more when it is visible: a slice that began before that has read the old ones.
+            transaction.on_commit(partial(run, _CONTACTS_CHANGED))
 
 
 def _add(table: str, name: str, columns: Columns) -> None:

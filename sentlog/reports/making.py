@@ -10,10 +10,10 @@ from secrets import token_urlsafe
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext as _
 
-from messenger import doorbell, rights
+from messenger import clock, doorbell, rights
 from messenger.models import Message, User
 from messenger.rights import Scope
 from sentlog.models import Report
@@ -80,9 +80,9 @@ def make(report_id: int) -> bool:
         Report.objects.filter(pk=report_id)
         .filter(
             Q(state=Report.State.WAITING)
-            | Q(state=Report.State.RUNNING, lease_until__lt=timezone.now())
+            | Q(state=Report.State.RUNNING, lease_until__lt=clock.now())
         )
-        .update(state=Report.State.RUNNING, lease_until=timezone.now() + LEASE)
+        .update(state=Report.State.RUNNING, lease_until=clock.now() + LEASE)
     )
     if not claimed:
         return False
@@ -125,19 +125,19 @@ def _scope(report: Report) -> Scope:
 
 def _tell(report_id: int, done: int, total: int) -> None:
     Report.objects.filter(pk=report_id).update(
-        rows_done=done, rows_total=total, lease_until=timezone.now() + LEASE
+        rows_done=done, rows_total=total, lease_until=clock.now() + LEASE
     )
 
 
 def _end(report_id: int, state: str, **values: object) -> None:
     Report.objects.filter(pk=report_id).update(
-        state=state, finished_at=timezone.now(), lease_until=None, **values
+        state=state, finished_at=clock.now(), lease_until=None, **values
     )
 
 
 def ring_for_forgotten() -> int:
     """Rings again for reports that nobody holds (a tick). Returns how many."""
-    now = timezone.now()
+    now = clock.now()
     forgotten = Report.objects.filter(
         Q(state=Report.State.WAITING, created_at__lt=now - UNHEARD)
         | Q(state=Report.State.RUNNING, lease_until__lt=now)
