@@ -6,9 +6,13 @@ twice at once, and ``manage.py tick`` does what beat does. What a task does neve
 """
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
 
+from config import logs
 from config.queues import PULSE_SECONDS, URGENT, WORK_QUEUES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -16,6 +20,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("messenger")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _log_as_everybody_does(**_options: Any) -> None:
+    """Keeps Celery from putting its own handlers in the place of ours: they would print whatever an
+    exception says (`config.logs`)."""
+    logs.configure(settings.LOGGING)
+
+
+app.steps["worker"].add(Watched)
 app.autodiscover_tasks(["messenger.roster"])
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next

@@ -92,6 +92,15 @@ for _database in DATABASES.values():
     _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     # Without it a web process answered four errors after the database came back from a crash.
     _database["CONN_HEALTH_CHECKS"] = True
+# A process that sleeps inside a transaction (frozen, or cut off) would hold its rows against
+# everybody, a cancel included: PostgreSQL ends it. Nothing of ours rests for so long inside one.
+# Seconds; 0 waits for ever, which tests need that are one transaction themselves.
+_transaction_seconds = env.float("IDLE_TRANSACTION_SECONDS", default=60.0)
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
+    "options", f"-c idle_in_transaction_session_timeout={_transaction_seconds * 1000:.0f}"
+)
+# Who holds a lock on a piece of work and lets its connection rest for so long loses both.
+LOCK_IDLE_SECONDS = env.float("LOCK_IDLE_SECONDS", default=45.0)
 DATABASE_ROUTERS = ["dialer_adapters.switchboard.router.SwitchboardRouter"]
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
@@ -178,7 +187,17 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_SOFT_TIME_LIMIT = 90
 # Reports and imports may run 30 minutes; a shorter time-out would hand them out twice.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2400}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 2400,
+    # A dead broker must not hold a confirm: one that refuses took 6 s, one that swallows everything
+    # never ended. Whoever rings tries once; workers connect again by themselves, for ever. A worker
+    # asks for at most a second at a time, so that 3 s of silence are an error for it too.
+    "socket_connect_timeout": 2.0,
+    "socket_timeout": 3.0,
+    "socket_keepalive": True,
+    "max_retries": 0,
+}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "periodic"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
@@ -208,10 +227,12 @@ DISPATCH_FIRST_WAIT = env.float("DISPATCH_FIRST_WAIT", default=2.0)
 # Keys that encrypt credentials at rest, newest first; the first one writes, all of them read.
 FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
 
+# Every line goes through `config.logs`, which takes out whom a message is for.
+LOGGING_CONFIG = "config.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {"line": {"()": "config.logs.make_formatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
 }

@@ -48,6 +48,9 @@ SETTINGS = {
     "wal_compression": "lz4",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # A statement and its DETAIL name the people of the row that failed; the log does not.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 # For tests alone: a crash of the machine would lose the data, a crash of the server does not
 # (commits still wait until the log is written, hence no synchronous_commit = off).

@@ -38,6 +38,7 @@ def web(listener: socket.socket) -> Program:
             *(sys.executable, "-m", "gunicorn", "config.wsgi", "--chdir", str(ROOT)),
             *("--bind", f"fd://{listener.fileno()}", "--workers", "2", "--threads", "4"),
             *("--graceful-timeout", "5", "--no-control-socket", "--preload"),
+            *("--logger-class", "config.gunicorn_log.PrivateLogger"),
         ),
         sockets=(listener.fileno(),),
     )
