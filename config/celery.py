@@ -29,7 +29,6 @@ def _log_as_everybody_does(**_options: Any) -> None:
     logs.configure(settings.LOGGING)
 
 
-app.steps["worker"].add(Watched)
 app.autodiscover_tasks(["messenger.roster"])
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next
