@@ -20,6 +20,7 @@ from requests.auth import HTTPBasicAuth
 from requests_hardened.ip_filter import InvalidIPAddress
 
 from dialer_adapters.contract import CredentialsRefused, Retry
+from dialer_adapters.shoutpoint import plain_entries
 from dialer_adapters.shoutpoint.endpoint import Deadline, Endpoint, open_session
 from dialer_adapters.shoutpoint.faults import error_for_status, fault_in
 from dialer_adapters.shoutpoint.wsdl import NAMESPACE, SOAP_ENVELOPE, tag
@@ -44,13 +45,15 @@ _OUR_ENCODINGS = (b"utf-8", b"us-ascii", b"ascii")
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A complete, well-formed answer: the response element and the bytes it came from. The fields
-    in the second half are what zeep asks of a response."""
+    in the second half are what zeep asks of a response. Of a page of the log the entries may have
+    been read already (`plain`); one empty Entry then stands for all of them."""
 
     element: etree._Element
     content: bytes
     headers: Mapping[str, str]
     status_code: int = 200
     encoding: str = "utf-8"
+    plain: plain_entries.Cut | None = None
 
 
 @dataclass(slots=True)
@@ -117,18 +120,28 @@ class Wire:
             raise Retry("address") from None
         except requests.exceptions.SSLError:
             raise Retry("tls") from None
+        except requests.exceptions.ConnectTimeout:
+            raise Retry("timeout", nothing_sent=True) from None
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise Retry("timeout") from None
         except (requests.exceptions.ConnectionError, OSError) as problem:
             raise Retry(
                 "timeout" if deadline.expired else "unreachable",
                 detail=type(problem).__name__,
+                nothing_sent=_never_connected(problem),
             ) from None
         except (urllib3.exceptions.HTTPError, ValueError) as problem:
             raise Retry(
                 "timeout" if deadline.expired else "garbled",
                 detail=type(problem).__name__,
             ) from None
+
+
+def _never_connected(problem: Exception) -> bool:
+    """Whether the connection itself failed, so that no byte of the request left."""
+    cause = problem.args[0] if problem.args else None
+    reason = getattr(cause, "reason", cause)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 def _decoded(response: requests.Response) -> Iterator[bytes]:
@@ -157,9 +170,14 @@ def read_reply(operation: str, status: int, headers: Mapping[str, str], content:
     """Judges a whole answer. A typed fault is raised whatever its HTTP status; anything that is not
     the answer to this operation is judged by the status alone, so that a gateway's page never
     passes for the dialer's word."""
+    is_log = operation == "GetCallLog"
+    most = MOST_LOG_ELEMENTS if is_log else MOST_ELEMENTS
+    content_type = headers.get("Content-Type", "")
+    plain = plain_entries.cut(content) if is_log and status == 200 else None
     try:
-        most = MOST_LOG_ELEMENTS if operation == "GetCallLog" else MOST_ELEMENTS
-        root = _strict(headers.get("Content-Type", ""), content, most)
+        root = _strict(content_type, plain.rest if plain else content, most)
+        if plain is not None and not _stands_for_all(root):
+            plain, root = None, _strict(content_type, content, most)
     except Retry:
         if status == 200:
             raise
@@ -174,7 +192,13 @@ def read_reply(operation: str, status: int, headers: Mapping[str, str], content:
     body = root.findall(f"{{{SOAP_ENVELOPE}}}Body/*")
     if len(body) != 1 or body[0].tag != tag(f"{operation}Response"):
         raise Retry("foreign", detail="not the answer to this request")
-    return Reply(body[0], content, headers)
+    return Reply(body[0], content, headers, plain=plain)
+
+
+def _stands_for_all(root: etree._Element) -> bool:
+    """Whether the only Entry of the envelope is an empty one where a page has its entries."""
+    there = root.findall(f"{{{SOAP_ENVELOPE}}}Body/{tag('GetCallLogResponse')}/{tag('Entry')}")
+    return len(there) == len(list(root.iter("{*}Entry"))) == 1 and len(there[0]) == 0
 
 
 def _strict(content_type: str, content: bytes, most_elements: int) -> etree._Element:
