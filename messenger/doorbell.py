@@ -6,6 +6,7 @@ because the ticks look at the database. The tasks themselves are thin shells in 
 
 import logging
 from functools import partial
+from time import monotonic
 
 from celery import Task
 from django.db import transaction
@@ -15,7 +16,12 @@ log = logging.getLogger(__name__)
 URGENT = "urgent"
 DISPATCH = "dispatch"
 
+# After a ring that nobody heard there is none for so long: a slice rings twice, and a broker that
+# swallows requests costs 3 s each time. The ticks of this time do what was not rung.
+QUIET_SECONDS = 5.0
+
 _here = False
+_quiet_until = 0.0
 
 
 def work_here() -> None:
@@ -31,13 +37,17 @@ def ring(task: Task, *ids: object, queue: str) -> None:
 
 
 def _send(task: Task, ids: tuple[object, ...], queue: str) -> None:
+    global _quiet_until
     if _here:
         task(*ids)
+        return
+    if monotonic() < _quiet_until:
         return
     try:
         # No retries here: a dead broker must not hold a web request; the tick comes anyway.
         task.apply_async(args=list(ids), queue=queue, retry=False)
     except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the tick helps
+        _quiet_until = monotonic() + QUIET_SECONDS
         log.warning("no broker for %s: %s", task.name, type(error).__name__)
 
 

@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests name their settings.")
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     os.environ["DIALER_ALLOW_LOOPBACK"] = "1"
+    os.environ["IDLE_TRANSACTION_SECONDS"] = "0"  # a test is often one transaction, and may wait
     os.environ["FIELD_ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
     stack = config.stash[run_of_services] = ExitStack()
     directory = Path(tempfile.mkdtemp(prefix="messenger-tests-"))

@@ -9,12 +9,11 @@ import json
 import logging
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from functools import cache, partial
 from time import monotonic
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.conf import settings as django_settings
 from django.db import connection, transaction
@@ -31,8 +30,9 @@ from dialer_adapters.contract import (
 )
 from messenger import clock, ledger, lifecycle
 from messenger.models import District, Message
-from voice import account, breaker, chains, credentials, doorbell, recordings
-from voice.channel import PHONE_MODES
+from messenger.one_at_a_time import KEEP_LOCK_SECONDS, keep_lock
+from voice import account, breaker, chains, credentials, doorbell, recordings, refusals
+from voice.claims import Claimed
 from voice.interpreter import for_two_threads
 from voice.models import DialerBatch, DialerJob, VoiceSettings
 from voice.outcomes import CALL_EXPIRED
@@ -47,17 +47,6 @@ MAX_WAIT_EMERGENCY = 10.0
 SECONDS_BETWEEN_NOTES = 1.0
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """A batch that this worker may send until its lease is over."""
-
-    pk: int
-    claim: UUID
-    number: int
-    content: str
-    total_chains: int | None
 
 
 def push(message_id: int, seconds: float = 45.0) -> bool:
@@ -82,9 +71,10 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
     if job.state == DialerJob.State.FROZEN and not _open(job):
         return False
     with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines, for_two_threads():
-        ends = [
-            line.result() for line in [lines.submit(_drain, job, until) for _n in range(IN_FLIGHT)]
-        ]
+        running = [lines.submit(_drain, job, until) for _n in range(IN_FLIGHT)]
+        while wait(running, KEEP_LOCK_SECONDS).not_done:
+            keep_lock()
+        ends = [line.result() for line in running]
     if "stop" in ends:
         return False
     if "time" in ends:
@@ -122,18 +112,16 @@ def _open(job: DialerJob) -> bool:
         )
     except Rejected as error:
         if batch is None or error.kind == "conflict":
-            _refuse_job(job, error)
+            refusals.refuse_job(job, error)
             return False
         # Which part was refused? The chains go on in halves; the job alone will tell about itself.
-        _split(job, batch, error)
+        refusals.split(job, batch, error)
         return _open(job)
     except (DialerError, credentials.Unreadable) as doubt:
         _stand_back(job, batch, doubt)
         return False
-    _accepted(job, batch)
-    DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.FROZEN).update(
-        state=DialerJob.State.OPEN, job_id=answer.job_id, accepted_at=clock.now()
-    )
+    if not _accepted(job, batch, opened_as=answer.job_id):
+        return False
     job.refresh_from_db()
     return True
 
@@ -144,7 +132,7 @@ def _recordings_there(job: DialerJob) -> bool:
     try:
         recordings.ensure_uploaded(job.message)
     except Rejected as error:
-        _refuse_job(job, error)
+        refusals.refuse_job(job, error)
         return False
     except (DialerError, credentials.Unreadable) as doubt:
         _stand_back(job, None, doubt)
@@ -176,14 +164,6 @@ def _mark_submitted(job: DialerJob) -> None:
     locked.epoch = locked.epoch or settings.epoch
     locked.save(update_fields=["submitted_at", "endpoint", "state_id", "epoch"])
     job.endpoint = locked.endpoint
-
-
-def _refuse_job(job: DialerJob, error: Rejected) -> None:
-    """The Job part was refused: the message is Failed (ruling 19, B2-06)."""
-    words = _(error.user_sentence)
-    log.error("job of message %s refused: %s", job.message_id, error.code)
-    DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED, trouble=words[:300])
-    lifecycle.fail(job.message_id, words)
 
 
 # ------------------------------------------------------------------------------------ batches
@@ -265,13 +245,13 @@ def _send(
         door().add_chains(str(job.job_ref), batch.number, content, batch.total_chains)
     except Rejected as error:
         if error.code in NEVER_STORED:
-            _never_stored(job, batch)
+            refusals.never_stored(job, batch)
         elif error.kind == "not_found":
             _stand_back(job, batch, Retry("garbled", detail="job forgotten"))
             resubmit(job)
             return False
         else:
-            _split(job, batch, error)
+            refusals.split(job, batch, error)
         return True
     except (DialerError, credentials.Unreadable) as doubt:
         _stand_back(job, batch, doubt)
@@ -280,21 +260,48 @@ def _send(
     return True
 
 
-def _accepted(job: DialerJob, batch: Claimed | None, *, all_is_well: bool = True) -> None:
-    """Stores the receipt. Refusals inside it (`Rejected`) come again in the log, which alone
-    counts (contract 7.4.11)."""
+def _accepted(
+    job: DialerJob,
+    batch: Claimed | None,
+    *,
+    opened_as: str | None = None,
+    all_is_well: bool = True,
+) -> bool:
+    """Stores the receipt, and with it what it means for the job: open under the dialer's number, or
+    sealed. Refusals inside it (`Rejected`) come again in the log, which alone counts (contract
+    7.4.11).
+
+    False, and nothing is written, when the claim is somebody else's by now (R10): whoever has it
+    asks again and gets the same answer.
+    """
     now = clock.now()
-    if batch is not None:
-        DialerBatch.objects.filter(pk=batch.pk).update(
-            state=DialerBatch.State.ACCEPTED, accepted_at=now, lease_until=None, trouble=""
+    with transaction.atomic():
+        if batch is not None:
+            mine = DialerBatch.objects.filter(
+                pk=batch.pk, claim=batch.claim, state=DialerBatch.State.SENDING
+            ).update(
+                state=DialerBatch.State.ACCEPTED, accepted_at=now, lease_until=None, trouble=""
+            )
+            if not mine:
+                log.warning("batch %s of message %s: claim lost", batch.number, job.message_id)
+                return False
+            if batch.total_chains is not None:
+                DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.OPEN).update(
+                    state=DialerJob.State.SEALED,
+                    all_accepted_at=now,
+                    total_chains=batch.total_chains,
+                )
+        if opened_as is not None:
+            DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.FROZEN).update(
+                state=DialerJob.State.OPEN, job_id=opened_as, accepted_at=now
+            )
+    if all_is_well:
+        DialerJob.objects.filter(pk=job.pk).exclude(failures=0, retry_at=None, trouble="").update(
+            failures=0, retry_at=None, trouble=""
         )
-    if not all_is_well:
-        return
-    DialerJob.objects.filter(pk=job.pk).exclude(failures=0, retry_at=None, trouble="").update(
-        failures=0, retry_at=None, trouble=""
-    )
-    breaker.note_success(job.endpoint)
-    account.note_trouble("")
+        breaker.note_success(job.endpoint)
+        account.note_trouble("")
+    return True
 
 
 def _stand_back(
@@ -334,72 +341,6 @@ def _stand_back(
         )
 
 
-def _never_stored(job: DialerJob, batch: Claimed) -> None:
-    """The dialer closed the job before this batch: it never was and never will be stored. Its rows
-    end canceled after a cancel, else expired (rulings 18, 20)."""
-    row = DialerBatch.objects.get(pk=batch.pk)
-    canceled = Message.objects.filter(pk=job.message_id, cancel_requested_at__isnull=False).exists()
-    with transaction.atomic():
-        if row.first_chain is not None:
-            ledger.close_open_rows(
-                job.message_id,
-                modes=PHONE_MODES,
-                outcome="canceled" if canceled else "expired",
-                code=None if canceled else -11,
-                reason="user" if canceled else "never_accepted",
-                now=clock.now(),
-                chains=(row.first_chain, row.last_chain or row.first_chain),
-            )
-        row.state = DialerBatch.State.REFUSED
-        row.trouble = "JOB_CLOSED"
-        row.save(update_fields=["state", "trouble"])
-
-
-def _split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
-    """A refused batch consumes no number: its halves get new ones, until a single chain fails and
-    its rows end failed with the reason (ruling 19)."""
-    row = DialerBatch.objects.get(pk=batch.pk)
-    content = json.loads(row.content)
-    words = _(error.user_sentence)
-    with transaction.atomic():
-        if len(content) <= 1:
-            if row.first_chain is not None:
-                ledger.close_open_rows(
-                    job.message_id,
-                    modes=PHONE_MODES,
-                    outcome="failed",
-                    reason="refused_by_dialer",
-                    now=clock.now(),
-                    chains=(row.first_chain, row.last_chain or row.first_chain),
-                )
-        else:
-            slice_base = row.number // chains.PARTS_PER_SLICE * chains.PARTS_PER_SLICE
-            job_row = DialerJob.objects.select_for_update().get(pk=job.pk)
-            last = (
-                job_row.batches.filter(
-                    number__gte=slice_base, number__lt=slice_base + chains.PARTS_PER_SLICE
-                )
-                .order_by("-number")
-                .values_list("number", flat=True)[0]
-            )
-            half = len(content) // 2
-            for offset, part in enumerate((content[:half], content[half:]), start=1):
-                DialerBatch.objects.create(
-                    job=job_row,
-                    number=last + offset,
-                    first_chain=int(part[0]["r"]),
-                    last_chain=int(part[-1]["r"]),
-                    chains=len(part),
-                    steps=sum(len(chain["s"]) for chain in part),
-                    content=json.dumps(part, separators=(",", ":")),
-                )
-        row.state = DialerBatch.State.REFUSED
-        row.trouble = words[:300]
-        row.lease_until = None
-        row.save(update_fields=["state", "trouble", "lease_until"])
-    log.error("batch %s of message %s refused: %s", row.number, job.message_id, error.code)
-
-
 def resubmit(job: DialerJob) -> None:
     """The dialer does not know the job (it forgot, and its epoch did not change): everything is
     handed over again under the same references (ruling 24)."""
@@ -407,7 +348,7 @@ def resubmit(job: DialerJob) -> None:
         DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.FROZEN)
         job.batches.filter(
             state__in=[DialerBatch.State.ACCEPTED, DialerBatch.State.SENDING]
-        ).update(state=DialerBatch.State.SENDING, lease_until=clock.now())
+        ).update(state=DialerBatch.State.SENDING, lease_until=clock.now(), claim=None)
 
 
 def _seal(job: DialerJob) -> None:
@@ -442,11 +383,7 @@ def _seal(job: DialerJob) -> None:
         last.claim, last.lease_until = claim, now + LEASE
         last.save(update_fields=["state", "sent_at", "claim", "lease_until", "total_chains"])
     batch = Claimed(last.pk, claim, last.number, "[]", last.total_chains)
-    if _send(job, batch, partial(account.adapter, endpoint=job.endpoint)):
-        now = clock.now()
-        DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.OPEN).update(
-            state=DialerJob.State.SEALED, all_accepted_at=now, total_chains=last.total_chains
-        )
+    _send(job, batch, partial(account.adapter, endpoint=job.endpoint))
 
 
 # ------------------------------------------------------------------------------------ cancel

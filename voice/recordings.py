@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE = "audio/wav"
 # Another worker is uploading the same recording: look again after so many seconds.
 SOON = 2
+UPLOAD_SECONDS = 90.0  # through two end points, 30 s each at most
 
 
 def store(made: sound.Sound) -> AudioFile:
@@ -99,7 +100,7 @@ def _uploads(settings: VoiceSettings, digests: Iterable[str]) -> Any:
 
 
 def _upload(digest: str, settings: VoiceSettings) -> None:
-    with only_one("audio", int(digest[:12], 16)) as alone:
+    with only_one("audio", int(digest[:12], 16), UPLOAD_SECONDS) as alone:
         if not alone:
             raise Retry("busy", retry_after=SOON, detail="another worker uploads this recording")
         if _uploads(settings, [digest]).exists():

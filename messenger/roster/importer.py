@@ -31,6 +31,7 @@ from messenger.roster.staging import begin_staging, drop_staging, value
 State = RosterImport.State
 LOCK = "roster import"
 SECONDS_BETWEEN_NOTES = 1.0
+IDLE_SECONDS = 600.0  # reading a large bundle leaves the connection alone for a while
 
 Callback = Callable[[str, int, int], None]
 
@@ -68,7 +69,7 @@ def carry_out(run: RosterImport, progress: Callback | None = None) -> bool:
     False when another import holds the lock; the run waits on. A run that does not wait any more
     is left alone, so that two workers may hear of it.
     """
-    with only_one(LOCK) as alone:
+    with only_one(LOCK, idle_seconds=IDLE_SECONDS) as alone:
         if not alone:
             return False
         waiting = RosterImport.objects.filter(pk=run.pk, state=State.WAITING)

@@ -1,0 +1,102 @@
+"""What becomes of what the dialer refuses: the whole job, a batch, a batch of a job that is closed.
+
+Each is one transaction and fits a repeat; a worker whose claim is lost changes nothing. Nothing is
+sent from here, and what is merely in doubt is not refused (`voice.dispatch`).
+"""
+
+import json
+import logging
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from dialer_adapters.contract import Rejected
+from messenger import clock, ledger, lifecycle
+from messenger.models import Message
+from voice import chains
+from voice.channel import PHONE_MODES
+from voice.claims import Claimed, still_mine
+from voice.models import DialerBatch, DialerJob
+
+log = logging.getLogger(__name__)
+
+
+def refuse_job(job: DialerJob, error: Rejected) -> None:
+    """The Job part was refused: the message is Failed (ruling 19, B2-06)."""
+    words = _(error.user_sentence)
+    log.error("job of message %s refused: %s", job.message_id, error.code)
+    with transaction.atomic():
+        DialerJob.objects.filter(pk=job.pk).update(
+            state=DialerJob.State.REFUSED, trouble=words[:300]
+        )
+        lifecycle.fail(job.message_id, words)
+
+
+def never_stored(job: DialerJob, batch: Claimed) -> None:
+    """The dialer closed the job before this batch: it never was and never will be stored. Its rows
+    end canceled after a cancel, else expired (rulings 18, 20)."""
+    canceled = Message.objects.filter(pk=job.message_id, cancel_requested_at__isnull=False).exists()
+    with transaction.atomic():
+        row = still_mine(batch)
+        if row is None:
+            return
+        if row.first_chain is not None:
+            ledger.close_open_rows(
+                job.message_id,
+                modes=PHONE_MODES,
+                outcome="canceled" if canceled else "expired",
+                code=None if canceled else -11,
+                reason="user" if canceled else "never_accepted",
+                now=clock.now(),
+                chains=(row.first_chain, row.last_chain or row.first_chain),
+            )
+        row.state = DialerBatch.State.REFUSED
+        row.trouble = "JOB_CLOSED"
+        row.save(update_fields=["state", "trouble"])
+
+
+def split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
+    """A refused batch consumes no number: its halves get new ones, until a single chain fails and
+    its rows end failed with the reason (ruling 19)."""
+    words = _(error.user_sentence)
+    with transaction.atomic():
+        row = still_mine(batch)
+        if row is None:
+            return
+        content = json.loads(row.content)
+        if len(content) <= 1:
+            if row.first_chain is not None:
+                ledger.close_open_rows(
+                    job.message_id,
+                    modes=PHONE_MODES,
+                    outcome="failed",
+                    reason="refused_by_dialer",
+                    now=clock.now(),
+                    chains=(row.first_chain, row.last_chain or row.first_chain),
+                )
+        else:
+            slice_base = row.number // chains.PARTS_PER_SLICE * chains.PARTS_PER_SLICE
+            job_row = DialerJob.objects.select_for_update().get(pk=job.pk)
+            last = (
+                job_row.batches.filter(
+                    number__gte=slice_base, number__lt=slice_base + chains.PARTS_PER_SLICE
+                )
+                .order_by("-number")
+                .values_list("number", flat=True)[0]
+            )
+            half = len(content) // 2
+            for offset, part in enumerate((content[:half], content[half:]), start=1):
+                DialerBatch.objects.create(
+                    job=job_row,
+                    number=last + offset,
+                    first_chain=int(part[0]["r"]),
+                    last_chain=int(part[-1]["r"]),
+                    chains=len(part),
+                    steps=sum(len(chain["s"]) for chain in part),
+                    content=json.dumps(part, separators=(",", ":")),
+                )
+        row.state = DialerBatch.State.REFUSED
+        row.trouble = words[:300]
+        row.lease_until = None
+        row.save(update_fields=["state", "trouble", "lease_until"])
+    log.error("batch %s of message %s refused: %s", batch.number, job.message_id, error.code)
