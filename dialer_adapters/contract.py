@@ -169,17 +169,26 @@ class Retry(DialerError):
     """In doubt: the provider may or may not have acted. Repeat the *same* request later.
 
     `reason` is a key of RETRY_SENTENCES; `detail` is for the operator's log; `retry_after` is in
-    seconds when the provider named it.
+    seconds when the provider named it. `nothing_sent`: no byte of the request left, or the provider
+    said itself that it did nothing, so that not even the provider's memory is needed to repeat it.
     """
 
     retryable = True
     at_fault = "provider"
 
-    def __init__(self, reason: str, retry_after: int | None = None, detail: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        retry_after: int | None = None,
+        detail: str = "",
+        *,
+        nothing_sent: bool = False,
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.retry_after = retry_after
         self.detail = detail
+        self.nothing_sent = nothing_sent or reason in ("address", "tls")
         self.user_sentence = RETRY_SENTENCES.get(reason, RETRY_SENTENCES["unreachable"])
 
 
@@ -256,11 +265,16 @@ class CredentialsRefused(DialerError):
 class DialerAdapter(Protocol):
     """A way to the telephone. Every method may raise Retry, Rejected or CredentialsRefused and
     nothing else, except ValueError for a naive time; every method may be repeated with the same
-    arguments. An instance belongs to one process: make it after fork."""
+    arguments (`submit` and `add_chains` with chains only if it `looks_up`). An instance belongs to one process: make it after fork."""
 
     capabilities: frozenset[str]
     """CHAINS, CURSOR_LOG, VOICE, TEXT, AMD, REMOTE_DIAL_IN, INBOUND_TEXT: what the *code* can
     speak; what the account may do is in `Verified.capabilities`."""
+
+    looks_up: bool
+    """Whether the provider knows a reference again: a repeated request is answered as the first
+    one, and `job_status` can be believed. Without it a request in doubt is never plainly repeated:
+    the provider would take it as another one (ruling 7)."""
 
     def verify(self, external_id: str, name: str) -> Verified:
         """Checks the credentials and describes the account (A1-14). `name` is the district's."""

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from dialer_adapters.contract import DialerAdapter
 
-ADAPTERS = {"shoutpoint": "dialer_adapters.shoutpoint.client.ShoutpointAdapter"}
+ADAPTERS = {
+    "shoutpoint": "dialer_adapters.shoutpoint.client.ShoutpointAdapter",
+    "shoutpoint-forgetful": "dialer_adapters.shoutpoint.client.ForgetfulShoutpointAdapter",
+}
 """Names for the settings. A dotted path may stand in the settings too (ADDING_A_PROVIDER.md)."""
 DEFAULT_ADAPTER = "shoutpoint"
 MOST_KEPT = 8
@@ -87,7 +90,15 @@ def adapter_for(settings: AdapterSettings) -> DialerAdapter:
         return adapter
 
 
+def looks_up(name: str) -> bool:
+    """Whether the adapter of that name can be asked about a request in doubt (see
+    `DialerAdapter.looks_up`). Raises ValueError for one that does not exist."""
+    return _adapter_class(name or DEFAULT_ADAPTER).looks_up
+
+
 class _AdapterClass(Protocol):
+    looks_up: bool
+
     def __call__(
         self,
         endpoint_url: str,
@@ -119,6 +130,6 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 if TYPE_CHECKING:
     # Dotted paths escape the type checker, so each adapter of ours is shown to it here.
-    from dialer_adapters.shoutpoint.client import ShoutpointAdapter
+    from dialer_adapters.shoutpoint.client import ForgetfulShoutpointAdapter, ShoutpointAdapter
 
-    _checked: tuple[_AdapterClass, ...] = (ShoutpointAdapter,)
+    _checked: tuple[_AdapterClass, ...] = (ShoutpointAdapter, ForgetfulShoutpointAdapter)

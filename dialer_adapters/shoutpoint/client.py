@@ -103,6 +103,7 @@ class ShoutpointAdapter:
     capabilities = frozenset(
         {"CHAINS", "CURSOR_LOG", "VOICE", "TEXT", "AMD", "REMOTE_DIAL_IN", "INBOUND_TEXT"}
     )
+    looks_up = True
 
     def __init__(
         self,
@@ -263,3 +264,10 @@ class ShoutpointAdapter:
         except ZeepError as problem:
             raise Retry("garbled", detail=type(problem).__name__) from None
         return read(answer)
+
+
+class ForgetfulShoutpointAdapter(ShoutpointAdapter):
+    """The same words to a service that keeps the contract but for its memory: it takes a repeated
+    request as another one and does not know a JobRef again."""
+
+    looks_up = False

@@ -60,7 +60,8 @@ def _error_from(element: etree._Element) -> DialerError | None:
         oldest = _number(_word(element, "OldestSeq"))
         return CursorLost(code, _word(element, "CurrentEpoch"), oldest, message)
     if element.tag == tag("ServerBusyFault"):
-        return Retry("busy", _seconds(_word(element, "RetryAfterSeconds")), code)
+        after = _seconds(_word(element, "RetryAfterSeconds"))
+        return Retry("busy", after, code, nothing_sent=True)
     return None
 
 

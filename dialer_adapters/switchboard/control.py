@@ -11,9 +11,11 @@ Served at /control, on the loopback alone, and only when started with --control.
         "garbage"  answers 200 with something that is not XML
         "doctype"  answers 200 with a document type declaration that defines entities
         "html"     answers 200 with a page of HTML
+        "lying"    does the work, and tells something else (see `lies`)
         "throttled", "maintenance"   a ServerBusyFault: again in `seconds`
         "bad_credentials", "account_disabled"   an AuthenticationFault
         without `operations` all of them, without `times` until {"trouble": null}
+    {"forgetful": true}       neither looks a reference up nor knows a repeat: it is taken as new
     {"refuse": 5}             no connection is accepted for five seconds
     {"requests_per_second": 3}   what an account sends beyond that is THROTTLED; 0 ends it
     {"forget": "<JobRef>"}    the job and all that was stored of it are gone
@@ -44,6 +46,7 @@ from dialer_adapters.switchboard.dialing import Dialer
 from dialer_adapters.switchboard.door import Door
 from dialer_adapters.switchboard.faults import AuthenticationFault, Fault, ServerBusyFault
 from dialer_adapters.switchboard.inbound import receive_text, record_message
+from dialer_adapters.switchboard.lies import tell_lies
 from dialer_adapters.switchboard.throttle import Throttle
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -55,7 +58,7 @@ DOCTYPE = (
 )
 FAULTS = ("throttled", "maintenance", "bad_credentials", "account_disabled")
 TROUBLES = (
-    *("unavailable", "slow", "timeout", "cut", "empty", "garbage", "doctype", "html"),
+    *("unavailable", "slow", "timeout", "cut", "empty", "garbage", "doctype", "html", "lying"),
     *FAULTS,
 )
 BREAKS_OFF = ("timeout", "cut", "empty")
@@ -91,6 +94,7 @@ class Control:
         self.dialer = dialer
         self.throttle = throttle or Throttle()
         self.door = door
+        self.forgetful = False
         self._plan: Plan | None = None
         self._lock = threading.Lock()
         self._over = threading.Event()  # set when the plan changes, so that nobody waits in vain
@@ -120,12 +124,16 @@ class Control:
         if plan.trouble == "doctype":
             raise Trouble(HTTPStatus.OK, "text/xml", DOCTYPE)
 
-    def after(self, environ: dict[str, Any]) -> None:
-        """After the work: wait, for those that answer late or never."""
+    def after(self, environ: dict[str, Any], operation: str, answer: list[str]) -> list[str]:
+        """After the work: wait, for those that answer late or never. Returns the answer's parts,
+        which are other ones when the switchboard lies."""
         if MARK in environ:
             plan, over = environ[MARK]
             if plan.trouble in ("slow", "timeout"):
                 over.wait(plan.seconds)
+            elif plan.trouble == "lying":
+                return tell_lies(operation, answer)
+        return answer
 
     def cut(self, environ: dict[str, Any], body: bytes) -> bytes:
         """What is sent of an answer; less than its Content-Length makes the server break off."""
@@ -156,6 +164,8 @@ class Control:
             self._refuse(float(wish["refuse"]))
         elif "requests_per_second" in wish:
             self.throttle.set_rate(float(wish["requests_per_second"]))
+        elif "forgetful" in wish:
+            self.forgetful = bool(wish["forgetful"])
         elif "restart" in wish:
             self.dialer.recover()
         elif "inbound_text" in wish:

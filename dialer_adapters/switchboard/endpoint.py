@@ -60,7 +60,7 @@ class Endpoint:
         throttle: Throttle | None = None,
         retention_days: int = RETENTION_DAYS,
     ) -> None:
-        intake = Intake(dialer)
+        intake = Intake(dialer, self._is_forgetful)
         self.control = control
         self.board = board
         self.throttle = throttle or Throttle()
@@ -74,7 +74,9 @@ class Endpoint:
             "SubmitJob": intake.submit_job,
             "AddChains": intake.add_chains,
             "CancelJob": intake.cancel_job,
-            "GetJobStatus": lambda who, what: operations.get_job_status(who, what, dialer.epoch),
+            "GetJobStatus": lambda who, what: operations.get_job_status(
+                who, what, dialer.epoch, looks_up=not self._is_forgetful()
+            ),
             "GetCallLog": lambda who, what: get_call_log(who, what, dialer.epoch),
             "GetInboundTexts": lambda who, what: inbound.get_inbound_texts(who, what, dialer.epoch),
             "GetTextConsents": consents.get_text_consents,
@@ -105,6 +107,9 @@ class Endpoint:
         start_response(f"{status.value} {status.phrase}", headers)
         return [body]
 
+    def _is_forgetful(self) -> bool:
+        return self.control is not None and self.control.forgetful
+
     def _give_wsdl(self, environ: Environ) -> tuple[HTTPStatus, str, bytes]:
         if environ.get("QUERY_STRING", "").lower() != "wsdl":
             return HTTPStatus.NOT_FOUND, "text/plain", b"The contract is at ?wsdl\n"
@@ -120,9 +125,10 @@ class Endpoint:
             self.throttle.admit(caller.account_id, name)
             if self.control is not None:
                 self.control.before(environ, name)
-            answer = write_answer(name, *self.operations[name](caller, operation))
+            parts = self.operations[name](caller, operation)
             if self.control is not None:
-                self.control.after(environ)
+                parts = self.control.after(environ, name, parts)
+            answer = write_answer(name, *parts)
         except NoCredentials:
             return HTTPStatus.UNAUTHORIZED, "text/plain", b"Credentials are needed.\n"
         except Trouble as trouble:

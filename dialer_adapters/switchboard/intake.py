@@ -8,7 +8,7 @@ means: never stored, and never will be.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -60,10 +60,12 @@ class StoredJob:
 
 
 class Intake:
-    """The three operations that change jobs. Each returns the parts of its answer."""
+    """The three operations that change jobs. Each returns the parts of its answer. `is_forgetful`
+    says whether a service is played that does not know its own references again."""
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, is_forgetful: Callable[[], bool] = lambda: False) -> None:
         self.dialer = dialer
+        self.is_forgetful = is_forgetful
         self.refs = RefIndex()
 
     # --------------------------------------------------------------------------------- SubmitJob
@@ -76,7 +78,7 @@ class Intake:
         mark = fingerprint(body, chains.text)
         stored = find_job(caller.account_id, body["job_ref"])
         if stored is not None:
-            return self._repeat_submit(stored, mark, chains)
+            return self._repeat_submit(caller, stored, mark, chains)
         now = datetime.now(UTC)
         check_job(body, now)
         end = window_end(body)
@@ -92,21 +94,44 @@ class Intake:
         if pk is None:  # the same JobRef came twice at once, and the other was first
             stored = find_job(caller.account_id, body["job_ref"])
             assert stored is not None
-            return self._repeat_submit(stored, mark, chains)
+            return self._repeat_submit(caller, stored, mark, chains)
         self.dialer.notice(pk)
         stored = find_job(caller.account_id, body["job_ref"])
         assert stored is not None
         return _answer(stored, False, chains, refusals)
 
-    def _repeat_submit(self, stored: StoredJob, mark: bytes, chains: ChainsText) -> list[str]:
+    def _repeat_submit(
+        self, caller: Caller, stored: StoredJob, mark: bytes, chains: ChainsText
+    ) -> list[str]:
+        if self.is_forgetful() and chains.chains and not stored.tombstone:
+            return self._take_as_new(caller, stored, mark, chains)
         if stored.tombstone:  # canceled before it came: it is closed, and nothing is dialed
             return _answer(stored, True, None, [])
-        if stored.fingerprint != mark:
+        if stored.fingerprint != mark and not self.is_forgetful():
             raise ConflictFault(
                 "JOBREF_REUSED", "This JobRef stands for another job.", stored.job_id
             )
         self.dialer.notice(stored.pk)
         return _answer(stored, True, chains, refuse(chains.text, stored.scrub_wireless))
+
+    def _take_as_new(
+        self, caller: Caller, stored: StoredJob, mark: bytes, chains: ChainsText
+    ) -> list[str]:
+        """A repeat, as a service takes it that keeps no references: another job with these chains
+        alone, which is complete as it is. Its own reference is the first one's and a number."""
+        (content,) = query("SELECT body FROM switchboard_job WHERE id = %s", [stored.pk])[0]
+        body: Body = read_json(content)
+        refusals = refuse(chains.text, stored.scrub_wireless)
+        now, pk = self.dialer.read_clock(), None
+        while pk is None:  # two at once may have chosen the same number
+            ((count,),) = query(
+                "SELECT count(*) FROM switchboard_job WHERE account_id = %s AND job_ref LIKE %s",
+                [caller.account_id, f"{body['job_ref']}~%"],
+            )
+            another = {"job_ref": f"{body['job_ref']}~{count + 2}", "total_chains": chains.chains}
+            pk = self._store_job(caller, body | another, chains, mark, len(refusals), now)
+        self.dialer.notice(pk)
+        return _answer(stored, False, chains, refusals)
 
     def _store_job(
         self,
@@ -161,6 +186,8 @@ class Intake:
         stored = find_job(caller.account_id, job_ref or "", number)
         if stored is None:
             raise NotFoundFault("JOB", "No such job.")
+        if self.is_forgetful() and stored.fingerprint is not None and chains.chains:
+            return self._take_as_new(caller, stored, mark, chains)
         repeated = self._repeat_batch(stored, mark, chains)
         if repeated is not None:
             return repeated
@@ -177,7 +204,7 @@ class Intake:
             if repeated is not None:
                 return repeated
             self._check_takes_chains(current)
-            after = _add_up(current, chains.chains, total)
+            after = _add_up(current, chains.chains, total, counts=not self.is_forgetful())
             reused = self.refs.find_reused(current.pk, current.batches, refs)
             if reused is not None:
                 raise ConflictFault(
@@ -369,14 +396,16 @@ def _check_total(total: int | None, stored: int, job_id: str | None) -> None:
         raise ConflictFault("BATCH_REUSED", "More chains than TotalChains.", job_id)
 
 
-def _add_up(job: StoredJob, chains: int, total: int | None) -> StoredJob:
-    """The job with a batch more. Another total than before is a conflict (ruling 20)."""
-    if total is not None and job.total_chains not in (None, total):
+def _add_up(job: StoredJob, chains: int, total: int | None, counts: bool = True) -> StoredJob:
+    """The job with a batch more. Another total than before is a conflict, and so is one that is
+    exceeded (ruling 20), unless nobody `counts`: then a total only says that nothing more comes."""
+    if counts and total is not None and job.total_chains not in (None, total):
         raise ConflictFault("BATCH_REUSED", "TotalChains was another number.", job.job_id)
     total = job.total_chains if total is None else total
     stored = job.stored_chains + chains
-    _check_total(total, stored, job.job_id)
-    sealed = stored == total
+    if counts:
+        _check_total(total, stored, job.job_id)
+    sealed = total is not None and stored >= total
     state = "READY" if sealed and job.state == "RECEIVING" else job.state
     return replace(job, total_chains=total, stored_chains=stored, sealed=sealed, state=state)
 

@@ -73,16 +73,21 @@ def _customer_id(customer: Customer) -> str:
 # ------------------------------------------------------------------------------------------- status
 
 
-def get_job_status(caller: Caller, operation: etree._Element, epoch: str) -> list[str]:
-    """State and counts of up to 100 jobs; an unknown one has the state UNKNOWN."""
+def get_job_status(
+    caller: Caller, operation: etree._Element, epoch: str, looks_up: bool = True
+) -> list[str]:
+    """State and counts of up to 100 jobs; an unknown one has the state UNKNOWN, and so has every
+    one when the switchboard plays a service that cannot look references up. A job of an epoch
+    before this one is about to be closed (ruling 24)."""
     refs = read_texts(operation, "JobRef")
     rows = query(
-        "SELECT job_ref, job_id, state, sealed, stored_chains, chains_confirmed, chains_done,"
+        "SELECT job_ref, job_id, CASE WHEN final_seq IS NULL AND epoch <> %s THEN 'CANCELLING'"
+        " ELSE state END, sealed, stored_chains, chains_confirmed, chains_done,"
         " chains_canceled, steps_attempted, attempts, last_seq, final_seq, cancel_requested_at"
         " FROM switchboard_job WHERE account_id = %s AND job_ref = ANY(%s)",
-        [caller.account_id, refs],
+        [epoch, caller.account_id, refs],
     )
-    known = {row[0]: row for row in rows}
+    known = {row[0]: row for row in rows if looks_up}
     return [
         *(_write_status(ref, known.get(ref)) for ref in refs),
         element("ServerTime", datetime.now(UTC)),
