@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -38,12 +39,12 @@ log = logging.getLogger(__name__)
 
 FINE, REFUSED, UNREACHABLE = "fine", "refused", "unreachable"
 RECHECK_EVERY = timedelta(minutes=5)  # a second end point that could not be checked
-ACCOUNT_COLUMNS = (
-    "username",
-    "endpoint",
-    "password_encrypted",
-    "password_set_at",
-    "password_set_by",
+PAUSE_RECHECK_EVERY = timedelta(minutes=1)  # an account whose credentials were refused
+# What a person enters and what a check finds are written apart, so that a check that takes ten
+# seconds puts back nothing that was entered, or encrypted with a new key, meanwhile.
+ENTERED_COLUMNS = ("username", "endpoint")
+PASSWORD_COLUMNS = ("password_encrypted", "password_set_at", "password_set_by")
+FOUND_COLUMNS = (
     "verified",
     "verified_at",
     "checked_at",
@@ -114,11 +115,13 @@ def verify_and_save(
     is kept. The second end point is the business of `verify_second`; it is set aside here when it
     may no longer lead to the same account.
     """
-    known = (settings.username, settings.state_id, district_customer_id())
+    columns: tuple[str, ...] = (*ENTERED_COLUMNS, *FOUND_COLUMNS)
+    known = _whose(settings)
     settings.username, settings.endpoint = username.strip(), endpoint.strip()
     if password is not None:
         settings.password_encrypted = credentials.encrypt(password)
         settings.password_set_at, settings.password_set_by = timezone.now(), by[:310]
+        columns += PASSWORD_COLUMNS
     result, verified = _ask(settings, settings.endpoint)
     settings.checked_at = timezone.now()
     if verified is not None:
@@ -126,10 +129,43 @@ def verify_and_save(
     else:
         settings.trouble = result.words[:300]
         settings.verified = settings.verified and result.kind == UNREACHABLE
-    if known != (settings.username, settings.state_id, district_customer_id()):
+    if known != _whose(settings):
         settings.second_state = SecondDoor.UNVERIFIED
-    settings.save(update_fields=ACCOUNT_COLUMNS)
+    settings.save(update_fields=columns)
     return result
+
+
+def recheck_paused(now: datetime) -> CheckResult | None:
+    """Asks again, once a minute, whether credentials that were refused are good by now, and resumes
+    by itself when they are (F4): the dialer may have been the one who was wrong, and a request that
+    was under way with the old password may have paused what a new one had just resumed. None when
+    there is nothing to check."""
+    settings = VoiceSettings.current()
+    checked = settings.checked_at
+    if not settings.paused or (checked is not None and now - checked < PAUSE_RECHECK_EVERY):
+        return None
+    result, verified = _ask(settings, settings.endpoint)
+    with transaction.atomic():
+        stored = VoiceSettings.objects.select_for_update().get(pk=1)
+        if not stored.paused or _entered(stored) != _entered(settings):
+            return None  # entered anew meanwhile: what was found says nothing about that
+        known = _whose(stored)
+        stored.checked_at = now
+        if verified is not None:
+            _adopt(stored, verified)
+        if known != _whose(stored):
+            stored.second_state = SecondDoor.UNVERIFIED
+        stored.save(update_fields=FOUND_COLUMNS)
+    return result
+
+
+def _whose(settings: VoiceSettings) -> tuple[str, str, str]:
+    """What a second door was compared with."""
+    return settings.username, settings.state_id, district_customer_id()
+
+
+def _entered(settings: VoiceSettings) -> tuple[str, str, str]:
+    return settings.username, settings.endpoint, settings.password_encrypted
 
 
 def verify_second(settings: VoiceSettings, endpoint: str) -> CheckResult | None:

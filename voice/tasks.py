@@ -77,5 +77,7 @@ def watch_emergencies() -> None:
 
 @shared_task
 def recheck_account() -> None:
-    """Tick (60 s): a second end point that could not be checked when it was saved."""
+    """Tick (60 s): credentials that were refused; a second end point that could not be checked when
+    it was saved."""
+    account.recheck_paused(clock.now())
     account.recheck_second(clock.now())
