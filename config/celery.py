@@ -14,12 +14,12 @@ from django.conf import settings
 
 from config import logs
 from config.queues import PULSE_SECONDS, URGENT, WORK_QUEUES
+from config.watch.worker import Watched
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("messenger")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks()
 
 
 @setup_logging.connect
@@ -29,6 +29,8 @@ def _log_as_everybody_does(**_options: Any) -> None:
     logs.configure(settings.LOGGING)
 
 
+app.steps["worker"].add(Watched)
+app.autodiscover_tasks()
 app.autodiscover_tasks(["messenger.roster"])
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next

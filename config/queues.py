@@ -8,3 +8,6 @@ WORK_QUEUES = (URGENT, *EVERYDAY)
 # Seconds between two probes of a queue; four that are not done mean that nobody works on it. Tests
 # shorten it.
 PULSE_SECONDS = float(os.environ.get("PULSE_SECONDS", "30"))
+# Seconds without a sign after which a worker that is there and does nothing is ended, to be started
+# again (`config.watch`); 0 leaves it alone. Tests shorten it.
+WORKER_SILENT_SECONDS = float(os.environ.get("WORKER_SILENT_SECONDS", "120"))

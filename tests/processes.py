@@ -1,4 +1,5 @@
-"""Which living processes belong to a directory: what a test must not find after the end."""
+"""Which living processes belong to a directory (what a test must not find after the end), and which
+were started by another."""
 
 import os
 from pathlib import Path
@@ -27,4 +28,19 @@ def processes_of(directory: Path) -> dict[int, str]:
         )
         if inside or f"VAR_DIR={directory}\0".encode() in settings:
             found[pid] = words
+    return found
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """The living processes whose parent is this one; their ids with their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or not is_alive(int(entry.name)):
+            continue
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # gone meanwhile
+        if parent == pid:
+            found[int(entry.name)] = command_line(int(entry.name))
     return found

@@ -1,5 +1,5 @@
-"""Another way to an address: a relay that can be shut, cut or left without answers, for tests of
-doors. It passes bytes on and knows nothing of what they mean."""
+"""Another way to an address: a relay that can be shut, cut, held or left without answers, for tests
+of doors. It passes bytes on and knows nothing of what they mean."""
 
 import socket
 import threading
@@ -14,6 +14,8 @@ class Relay:
         self.target = port
         self.lost = 0  # answers that were swallowed
         self._swallow = False
+        self._held: set[socket.socket] = set()
+        self._over = threading.Event()
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -25,8 +27,14 @@ class Relay:
     def __exit__(self, *_error: object) -> None:
         self.shut()
 
+    def hold(self) -> None:
+        """From now on the open connections stay open and carry nothing, as behind a firewall that
+        has forgotten them; new ones are passed on."""
+        self._held.update(self._open)
+
     def shut(self) -> None:
         """From now on connections are refused; open ones end."""
+        self._over.set()
         # Closing does not wake a thread that waits in accept(); shutting down does.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -53,6 +61,9 @@ class Relay:
     def _pass(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if source in self._held:
+                    self._over.wait()
+                    break
                 if answers and self._swallow:
                     self.lost += 1
                     break
