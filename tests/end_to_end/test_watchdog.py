@@ -1,5 +1,5 @@
 """R12: a worker that is connected and consumes nothing is ended and runs again within 240 s; one
-that is busy is left alone. Real workers on a real broker; the silence that is borne is cut short."""
+that is busy is left alone. Real workers, a real broker; the silence that is borne is cut short."""
 
 import os
 import signal
