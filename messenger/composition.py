@@ -39,7 +39,10 @@ LANGUAGES = [
 class Composition:
     """A message before confirm. `scheduled_at` empty is now; window times are wall time in the
     district's zone, empty for the district's own hours. `recording` is what the phone's channel
-    calls the sender's recording (`channels.registry.Recorder`), empty when the words are read."""
+    calls the sender's recording (`channels.registry.Recorder`), empty when the words are read.
+    `names_recipients`: the words hold a field of the recipient's name, so that a number is called
+    once and one name is said (A3-09, X-36). `simultaneous`: all numbers of a person at once instead
+    of one after the other (E-2)."""
 
     tool: str
     subject: str
@@ -51,6 +54,8 @@ class Composition:
     modes: tuple[str, ...] = (Mode.VOICE.value,)
     language: str = LANGUAGES[0][0]
     recording: str = ""
+    names_recipients: bool = False
+    simultaneous: bool = False
     sender_id: int | None = None
 
     @property
@@ -68,8 +73,9 @@ class Composition:
     @classmethod
     def from_draft(cls, draft: MessageDraft) -> "Composition":
         """Reads `draft.content`: subject, voice_text, criteria, scheduled_at (ISO with offset or
-        null), window_start and window_end ("HH:MM"), language and recording. An emergency has
-        neither time nor window (A2-01, A2-02), whatever the draft says."""
+        null), window_start and window_end ("HH:MM"), language, recording, names_recipients and
+        simultaneous. An emergency has neither time nor window (A2-01, A2-02), whatever the draft
+        says."""
         content = draft.content
         emergency = draft.tool == EMERGENCY_TOOL
         scheduled = None if emergency else content.get("scheduled_at")
@@ -84,6 +90,8 @@ class Composition:
             modes=tuple(content.get("modes", (Mode.VOICE.value,))),
             language=content.get("language", LANGUAGES[0][0]),
             recording=content.get("recording", ""),
+            names_recipients=bool(content.get("names_recipients", False)),
+            simultaneous=bool(content.get("simultaneous", False)),
             sender_id=draft.user_id,
         )
 

@@ -17,6 +17,7 @@ from django.db.models import Max
 
 from messenger.audience import placing, resolve
 from messenger.audience.criteria import STAFF, Criteria
+from messenger.audience.placing import Bundling
 from messenger.models import ContactReason, District, LaunchSlice, Message, Mode
 from messenger.models.delivery import ROWS_PER_SLICE
 from messenger.results import BEST_FIRST, results_changed
@@ -112,7 +113,7 @@ def write_slice(message: Message, launch_slice: LaunchSlice, now: datetime, toda
     numbered over one sort of plain numbers. Ids follow that sort, so that the lowest id of a number
     is its first row (ruling 8). Rows are compared with every slice that is committed by now: a
     number that an earlier one has is no first row here (B5-09), and a text to it goes out once
-    (ruling 9).
+    (ruling 9), as does a call that is bundled by number: the plan's order says whose it is.
 
     Locks nothing and may run before the slices before this one are committed; `join_latest` must
     follow when they are.
@@ -126,14 +127,18 @@ def write_slice(message: Message, launch_slice: LaunchSlice, now: datetime, toda
     of_staff = launch_slice.kind == LaunchSlice.Kind.STAFF
     links = resolve.staff_links() if of_staff else resolve.links(criteria)
     with_text = Mode.TEXT in parameters["modes"]
+    bundling = bundling_of(message)
+    if bundling == Bundling.RECIPIENT:
+        parameters["zone"] = District.current().time_zone
     unseen = _first_unseen(launch_slice)
     repeated, twin, chain, step = "e.repeated", "", "%(base)s + e.chain", "e.step"
     earlier = ""
     if unseen:
         earlier = _EARLIER_NUMBERS
         repeated = "e.repeated OR (e.mode, e.value) IN (SELECT mode, address FROM earlier)"
-        if with_text:
-            twin, chain = _EARLIER_TEXT, f"coalesce(twin.chain, {chain})"
+        if with_text or bundling == Bundling.NUMBER:
+            twin = _EARLIER_STEP.format(alike=_ALIKE[bundling == Bundling.NUMBER])
+            chain = f"coalesce(twin.chain, {chain})"
             step = "coalesce(twin.step, e.step)"
     with connection.cursor() as cursor:
         # Sorts and hashes of a slice fit into 64 MB and would spill at the default 4. Nested loops:
@@ -145,8 +150,8 @@ def write_slice(message: Message, launch_slice: LaunchSlice, now: datetime, toda
             f"""
             WITH students AS MATERIALIZED ({resolve.students_of_slice(criteria)}),
             links AS MATERIALIZED ({links}),
-            {placing.placed_devices(with_text)},
-            lines AS ({placing.numbered_lines(with_text)}){earlier}
+            {placing.placed_devices(with_text, bundling)},
+            lines AS ({placing.numbered_lines(with_text, bundling)}){earlier}
             INSERT INTO messenger_delivery
                 (message_id, id, recipient_id, student_id, school_id, contact_point_id, chain, step,
                  code, tries, duplicate, confirmed, private, role, mode, device, address, extension,
@@ -169,6 +174,11 @@ def write_slice(message: Message, launch_slice: LaunchSlice, now: datetime, toda
         _refuse_strangers(cursor, launch_slice)
         cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
     return Written(rows, unseen)
+
+
+def bundling_of(message: Message) -> Bundling:
+    """Which of the message's calls are one, as frozen at confirm."""
+    return Bundling(message.settings_frozen.get("bundling", Bundling.NONE))
 
 
 def _first_unseen(launch_slice: LaunchSlice) -> int:
@@ -195,8 +205,10 @@ def join_latest(message: Message, launch_slice: LaunchSlice, unseen: int) -> Non
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(_JOIN_LATEST_ROWS, parameters)
-        if message.modes.filter(mode=Mode.TEXT).exists():
-            cursor.execute(_JOIN_LATEST_TEXTS, parameters)
+        if bundling_of(message) == Bundling.NUMBER:
+            cursor.execute(_JOIN_LATEST_STEPS, parameters | {"modes": [Mode.VOICE, Mode.TEXT]})
+        elif message.modes.filter(mode=Mode.TEXT).exists():
+            cursor.execute(_JOIN_LATEST_STEPS, parameters | {"modes": [Mode.TEXT]})
         cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
 
 
@@ -240,14 +252,19 @@ _EARLIER_NUMBERS = """,
                     ARRAY(SELECT value::text FROM placed WHERE first))
             )"""
 
-# A text to a number that an earlier slice texts already hangs on that step: it goes out once. Its
-# result may be there before this row is; `settle` gives the row what its step got.
-_EARLIER_TEXT = """LEFT JOIN LATERAL (
+# A text to a number that an earlier slice texts already hangs on that step: it goes out once. So
+# does a call that is bundled by number. Its result may be there before this row is; `settle` gives
+# the row what its step got. A row that was taken back (`recheck`) may have taken its step with it.
+_EARLIER_STEP = """LEFT JOIN LATERAL (
         SELECT d.chain, d.step FROM messenger_delivery d
-        WHERE d.message_id = %(message)s AND d.mode = 'text' AND e.mode = 'text'
+        WHERE d.message_id = %(message)s AND {alike}
             AND e.verdict = '' AND d.address = e.value AND d.extension = e.extension
-            AND d.chain IS NOT NULL
+            AND d.chain IS NOT NULL AND d.reason <> 'relationship_ended'
         ORDER BY d.id LIMIT 1) twin ON true"""
+_ALIKE = {
+    False: "d.mode = 'text' AND e.mode = 'text'",
+    True: "d.mode = e.mode AND e.mode IN ('voice', 'text')",
+}
 
 # The same for the few slices that were on their way while this one was: two hashes of a slice.
 # First rows suffice: what repeats a row of a slice before those was marked when it was written.
@@ -262,17 +279,22 @@ _JOIN_LATEST_ROWS = """
     )
     UPDATE messenger_delivery d SET duplicate = true
     WHERE d.message_id = %(message)s AND d.id = ANY(ARRAY(SELECT id FROM found ORDER BY id))"""
-_JOIN_LATEST_TEXTS = """
+_JOIN_LATEST_STEPS = """
     WITH twins AS MATERIALIZED (
-        SELECT DISTINCT ON (l.address) l.address, l.chain, l.step FROM messenger_delivery l
+        SELECT DISTINCT ON (l.mode, l.address, l.extension) l.mode, l.address, l.extension, l.chain,
+            l.step
+        FROM messenger_delivery l
         WHERE l.message_id = %(message)s AND l.id > %(unseen)s AND l.id <= %(base)s
-            AND l.mode = 'text' AND l.chain IS NOT NULL
-        ORDER BY l.address, l.id
+            AND l.mode = ANY(%(modes)s) AND l.chain IS NOT NULL
+            AND l.reason <> 'relationship_ended'
+        ORDER BY l.mode, l.address, l.extension, l.id
     ), found AS MATERIALIZED (
-        -- Not one that hangs on a still earlier text already.
-        SELECT o.id, t.chain, t.step FROM messenger_delivery o JOIN twins t ON t.address = o.address
+        -- Not one that hangs on a still earlier step already.
+        SELECT o.id, t.chain, t.step
+        FROM messenger_delivery o JOIN twins t
+            ON t.mode = o.mode AND t.address = o.address AND t.extension = o.extension
         WHERE o.message_id = %(message)s AND o.id > %(base)s AND o.id < %(end)s
-            AND o.mode = 'text' AND o.state <> 'done' AND o.extension = '' AND o.chain > %(base)s
+            AND o.mode = ANY(%(modes)s) AND o.state <> 'done' AND o.chain > %(base)s
     )
     UPDATE messenger_delivery d SET chain = f.chain, step = f.step
     FROM found f

@@ -6,10 +6,13 @@ The shape of the content is `dialer_adapters.contract.ChainRow`. Nothing is sent
 """
 
 import json
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db import connection
 
+from messenger import ledger
+from messenger.audience.placing import Bundling
 from messenger.models import District, LaunchSlice, Message
 from messenger.models.delivery import ROWS_PER_SLICE
 from voice import recordings, script
@@ -27,9 +30,7 @@ CHAIN_BYTES = 1_000  # a chain without a script, at its longest
 # are numbers and the rest is E.164, digits and zone names: nothing needs escaping.
 _CHAINS = """
     grouped AS MATERIALIZED (
-        SELECT chain, count(*) FILTER (WHERE first) AS steps, min(student_id) AS student_id,
-            min(recipient_id) AS lowest, max(recipient_id) AS highest,
-            min(school_id) AS school_id,
+        SELECT chain, count(*) FILTER (WHERE first) AS steps, {about}
             min(contact_point_id) FILTER (WHERE device = 'household' AND mode = 'voice') AS home,
             string_agg(
                 '["' || chain || '-' || step ||
@@ -40,7 +41,7 @@ _CHAINS = """
                     WHEN extension <> '' THEN ',"' || extension || '"'
                     ELSE '' END || ']', ',' ORDER BY step) FILTER (WHERE first) AS content
         FROM (
-            SELECT d.chain, d.step, d.mode, d.device, d.address, d.extension, d.student_id,
+            SELECT d.chain, d.step,{id} d.mode, d.device, d.address, d.extension, d.student_id,
                 d.recipient_id, d.school_id, d.contact_point_id, z.time_zone AS zone,
                 lag(d.step) OVER (PARTITION BY d.chain ORDER BY d.step, d.id)
                     IS DISTINCT FROM d.step AS first
@@ -51,18 +52,60 @@ _CHAINS = """
         ) s
         GROUP BY chain
     ), made AS (
-        SELECT g.chain, g.steps, g.student_id, h.household_id,
-            CASE WHEN g.home IS NULL AND g.lowest = g.highest THEN g.lowest END AS recipient_id,
-            '{"r":"' || g.chain || '","s":[' || g.content || ']' ||
+        SELECT g.chain, g.steps, g.student_id, {whose},
+            '{"r":"' || g.chain || '",{order}"s":[' || g.content || ']' ||
                 coalesce(',"x":' || o.script, '') || coalesce(',"c":"' || o.caller_id || '"', '') ||
                 coalesce(',"u":"' || nullif(a.customer_id, '') || '"', '') || '}' AS content
         FROM grouped g
         LEFT JOIN messenger_contactpoint h
             ON h.id = g.home AND h.id = ANY(ARRAY(SELECT home FROM grouped))
         LEFT JOIN voice_customeraccount a ON a.school_id = g.school_id AND %(several_schools)s
-        LEFT JOIN unnest(%(own_schools)s::bigint[], %(own_scripts)s::text[],
-            %(own_callers)s::text[]) o(school_id, script, caller_id) ON o.school_id = g.school_id
+        LEFT JOIN unnest(%(own_schools)s::{schools}[], %(own_scripts)s::text[],
+            %(own_callers)s::text[]) o(schools, script, caller_id) ON o.schools = g.{schools_of}
     )"""
+# A chain for each student (of a text that goes out once, the first one).
+_ABOUT_ONE = {
+    "about": """min(student_id) AS student_id,
+            min(recipient_id) AS lowest, max(recipient_id) AS highest,
+            min(school_id) AS school_id,""",
+    "whose": """h.household_id,
+            CASE WHEN g.home IS NULL AND g.lowest = g.highest THEN g.lowest END AS recipient_id""",
+    "id": "",
+    "schools": "bigint",
+    "schools_of": "school_id",
+}
+# A chain may be about several students: then none is its student, and of several schools none is
+# its school; what it says is theirs together. `schools` are those of them with words or numbers of
+# their own, '' standing for all others, as one text.
+_ABOUT_SEVERAL = {
+    **_ABOUT_ONE,
+    "about": """
+            CASE WHEN min(student_id) = max(student_id) THEN min(student_id) END AS student_id,
+            min(recipient_id) AS lowest, max(recipient_id) AS highest,
+            CASE WHEN min(school_id) = max(school_id) THEN min(school_id) END AS school_id,
+            string_agg(DISTINCT {voice}, ',' ORDER BY {voice}) AS schools,""".replace(
+        "{voice}",
+        "CASE WHEN school_id = ANY(%(voices)s) THEN school_id::text ELSE '' END",
+    ),
+    "schools": "text",
+    "schools_of": "schools",
+}
+# Bundled by number, a chain is the one's whose name it says: the recipient of its first row.
+_OF_ONE_NAME = {
+    **_ABOUT_SEVERAL,
+    "about": _ABOUT_SEVERAL["about"]
+    + """
+            (array_agg(recipient_id ORDER BY id))[1] AS owner,""",
+    "whose": "NULL::bigint AS household_id, g.owner AS recipient_id",
+    "id": " d.id,",
+}
+_PARTS = {
+    Bundling.NONE: _ABOUT_ONE,
+    Bundling.RECIPIENT: _ABOUT_SEVERAL,
+    Bundling.NUMBER: _OF_ONE_NAME,
+}
+# What a chain row says of its order: all numbers at once, or one after the other.
+_AT_ONCE = '"o":"P",'
 
 # Sorts of a slice in memory; hash joins (or one walk over an index by a list of keys) instead of
 # loops, which the planner likes for a message that it knows nothing of; no compiling.
@@ -77,13 +120,15 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
     SubmitJob carries.
     """
     first = launch_slice.number * ROWS_PER_SLICE
-    with connection.cursor() as cursor:
-        rows = """d.id > %(first)s AND d.id <= %(last)s
+    rows = """d.id > %(first)s AND d.id <= %(last)s
             AND d.chain > %(first)s AND d.chain <= %(last)s"""
+    span = {"message": message.pk, "first": first, "last": first + ROWS_PER_SLICE}
+    with connection.cursor() as cursor:
         cursor.execute(_PLAN)
+        own = _own_words(message, cursor, rows, span)
         cursor.execute(
             f"""
-            WITH {_CHAINS.replace("{rows}", rows)},
+            WITH {_chains(message, rows)},
             chains AS MATERIALIZED (
                 SELECT c.*, (row_number() OVER (ORDER BY c.chain) - 1) / %(size)s AS part
                 FROM made c
@@ -103,10 +148,9 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
             FROM chains GROUP BY part
             RETURNING chains""",
             {
-                **_parameters(message),
-                "first": first,
-                "last": first + ROWS_PER_SLICE,
-                "size": fitting(message, size),
+                **_parameters(message, own),
+                **span,
+                "size": fitting(own, size),
                 "number": launch_slice.number * PARTS_PER_SLICE,
                 "job": job.pk,
             },
@@ -118,58 +162,100 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
 
 def content_of(message: Message, batch: DialerBatch) -> tuple[str, int, int]:
     """What the open rows of a batch's chains amount to now: (content, chains, steps)."""
+    rows = "d.chain BETWEEN %(first)s AND %(last)s"
+    span = {"message": message.pk, "first": batch.first_chain, "last": batch.last_chain}
     with connection.cursor() as cursor:
-        rows = "d.chain BETWEEN %(first)s AND %(last)s"
         cursor.execute(_PLAN)
+        own = _own_words(message, cursor, rows, span)
         cursor.execute(
             f"""
-            WITH {_CHAINS.replace("{rows}", rows)}
+            WITH {_chains(message, rows)}
             SELECT coalesce('[' || string_agg(content, ',' ORDER BY chain) || ']', '[]'),
                 count(*), coalesce(sum(steps), 0)
             FROM made""",
-            {**_parameters(message), "first": batch.first_chain, "last": batch.last_chain},
+            {**_parameters(message, own), **span},
         )
         content, chains, steps = cursor.fetchone()
         cursor.execute(_AS_USUAL)
         return content, int(chains), int(steps)
 
 
-def _parameters(message: Message) -> dict[str, Any]:
-    own = _own_of_schools(message)
+def _chains(message: Message, rows: str) -> str:
+    """The CTEs of a message's chains (see `_CHAINS`): one text for each way of bundling, so that
+    the usual one does no more than it needs."""
+    parts = {
+        **_PARTS[ledger.bundling_of(message)],
+        "order": _AT_ONCE if message.settings_frozen.get("simultaneous") else "",
+        "rows": rows,
+    }
+    text = _CHAINS
+    for name, part in parts.items():
+        text = text.replace(f"{{{name}}}", part)
+    return text
+
+
+Own = Mapping[str, tuple[str | None, str | None]]
+"""Schools (ids, with commas between them) → script as JSON and caller ID of the chains about their
+students, where they differ from the job's (ruling 16)."""
+
+
+def _parameters(message: Message, own: Own) -> dict[str, Any]:
+    bundled = ledger.bundling_of(message) != Bundling.NONE
     return {
-        "message": message.pk,
         "zone": District.current().time_zone,
         "several_schools": len(message.criteria.get("school_ids", ())) > 1,
-        "own_schools": list(own),
+        "voices": [int(school) for school in _schools_with_own(message)],
+        "own_schools": list(own) if bundled else [int(school) for school in own],
         "own_scripts": [script for script, _caller in own.values()],
         "own_callers": [caller for _script, caller in own.values()],
     }
 
 
-def _own_of_schools(message: Message) -> dict[int, tuple[str | None, str | None]]:
-    """School → (script as JSON, caller ID) where a school's chains differ from the job (ruling
-    16). Empty for most messages: few schools have prompts or numbers of their own."""
+def _schools_with_own(message: Message) -> list[str]:
+    """Ids of the schools that have prompts or a number of their own: of few, for most messages of
+    none."""
     frozen = message.settings_frozen
-    callers: dict[str, str] = frozen.get("caller_ids", {})
-    prompts = [school for school in frozen.get("prompts", {}) if school]
-    return {
-        int(school): (
-            _script_of(message, school) if school in prompts else None,
-            callers.get(school),
-        )
-        for school in sorted({*callers, *prompts})
-    }
+    prompts = {school for school in frozen.get("prompts", {}) if school}
+    return sorted(prompts.union(frozen.get("caller_ids", {})), key=int)
 
 
-def _script_of(message: Message, school: str) -> str:
-    names = recordings.dialer_names(message)
-    own = script.build(message.settings_frozen, school, message.text_body, names)
-    return json.dumps(own.to_json(), separators=(",", ":"))
+def _own_words(message: Message, cursor: Any, rows: str, span: dict[str, Any]) -> Own:
+    """What the chains of these rows say instead of the job's script, and from which number."""
+    schools = _schools_with_own(message)
+    if not schools or ledger.bundling_of(message) == Bundling.NONE:
+        return own_words(message, schools)
+    about = _ABOUT_SEVERAL["about"]
+    cursor.execute(
+        f"""SELECT DISTINCT schools FROM (
+            SELECT {about} chain FROM messenger_delivery d
+            WHERE d.message_id = %(message)s AND d.state <> 'done' AND {rows} GROUP BY chain) g""",
+        {**span, "voices": [int(school) for school in schools]},
+    )
+    return own_words(message, [row[0] for row in cursor.fetchall()])
 
 
-def fitting(message: Message, size: int) -> int:
+def own_words(message: Message, together: Iterable[str]) -> Own:
+    """The words and numbers of chains about students of these schools (as in `Own`): each school's
+    words, what they share once; the number that all of them have, else the job's."""
+    frozen = message.settings_frozen
+    callers, prompts = frozen.get("caller_ids", {}), frozen.get("prompts", {})
+    names = recordings.dialer_names(message) if any(prompts) else {}
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for key in together:
+        schools = key.split(",")
+        numbers = {callers.get(school) for school in schools}
+        said = None
+        if any(school in prompts for school in schools if school):
+            scripts = [script.build(frozen, school, message.text_body, names) for school in schools]
+            own = script.one_after_another(scripts)
+            said = json.dumps(own.to_json(), separators=(",", ":"))
+        found[key] = (said, numbers.pop() if len(numbers) == 1 else None)
+    return found
+
+
+def fitting(own: Own, size: int) -> int:
     """How many chains a batch may hold, so that it stays below the wire's 8 MiB even when every
     chain brings a script of its own."""
-    own = _own_of_schools(message).values()
-    longest = max((len(content.encode()) for content, _caller in own if content), default=0)
+    scripts: Collection[str] = [said for said, _caller in own.values() if said]
+    longest = max((len(said.encode()) for said in scripts), default=0)
     return max(1, min(size, MOST_BATCH_BYTES // (longest + CHAIN_BYTES))) if longest else size

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from dialer_adapters.call_codes import CODES
 from dialer_adapters.contract import DialerError, FrozenJob, LocalHours, Redial
+from messenger.audience.placing import Bundling
 from messenger.channels.registry import Frozen
 from messenger.composition import Composition
 from messenger.models import District, LaunchSlice, Message, Mode
@@ -72,6 +73,8 @@ class PhoneChannel:
             "text_sender": settings.text_sender,
             # The contract's lines; an emergency takes every line that the dialer has for it.
             "lines": None if composition.emergency else settings.lines,
+            "bundling": _bundling(composition, settings).value,
+            "simultaneous": composition.simultaneous,
             **script.freeze(composition),
         }
         if composition.emergency:
@@ -128,6 +131,13 @@ class PhoneChannel:
             doorbell.finish_without_calls(message.pk)
         else:
             doorbell.dispatch(message.pk, urgent=True)
+
+
+def _bundling(composition: Composition, settings: VoiceSettings) -> Bundling:
+    """By number when a recipient's name is said, whatever the option (X-36); else by the option."""
+    if composition.names_recipients:
+        return Bundling.NUMBER
+    return Bundling.RECIPIENT if settings.bundle_messages else Bundling.NONE
 
 
 def _window(

@@ -8,6 +8,8 @@ is said. Recordings are named by their hash here; `voice.recordings` knows the d
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import reduce
 from types import MappingProxyType
 from typing import Any
 
@@ -107,6 +109,30 @@ def build(
         text=text or None,
         confirm_digit=CONFIRM_DIGIT,
     )
+
+
+def one_after_another(scripts: Sequence[Script]) -> Script:
+    """What one call says in place of several (B3-12): everything that each of them would have said,
+    in its order; what they share is said once. The text is the first one's: a text with other words
+    is a text of its own (ruling 9)."""
+    first = scripts[0]
+    return Script(
+        live=reduce(_join, [said.live for said in scripts]),
+        machine=reduce(_join, [said.machine for said in scripts]),
+        text=first.text,
+        confirm_digit=first.confirm_digit,
+        repeat_digit=first.repeat_digit,
+    )
+
+
+def _join(said: tuple[Segment, ...], also: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    joined: list[Segment] = []
+    for shared, start, end, other, last in SequenceMatcher(
+        None, said, also, autojunk=False
+    ).get_opcodes():
+        joined += said[start:end]
+        joined += also[other:last] if shared != "equal" else ()
+    return tuple(joined)
 
 
 def play(segments: Iterable[Segment]) -> sound.Sound:
