@@ -37,7 +37,8 @@ _AS_USUAL = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO
 
 
 def add_attempts(lines: Iterable[str], *, all_new: bool) -> None:
-    """Stores tries from lines of ATTEMPT_COLUMNS for COPY; a newer revision replaces an older one.
+    """Stores tries from lines of ATTEMPT_COLUMNS for COPY (an empty one is none); a newer revision
+    replaces an older one.
 
     With `all_new` they go straight into the table, three times as fast; one that is there already
     then raises IntegrityError, and the caller takes back its savepoint and says so.
@@ -97,7 +98,8 @@ def apply_results(lines: Iterable[str], now: datetime) -> set[int]:
 
 def _copy(cursor: CursorWrapper, target: str, lines: Iterable[str]) -> None:
     with connection.wrap_database_errors:
-        cursor.copy_expert(f"COPY {target} FROM STDIN", StringIO("".join(lines)))
+        there = "\n".join(filter(None, lines))
+        cursor.copy_expert(f"COPY {target} FROM STDIN", StringIO(there))
 
 
 def _take_first_results(cursor: CursorWrapper) -> tuple[set[int], int]:

@@ -284,7 +284,7 @@ def _merge(lines: PageLines) -> PageLines:
 
 def _copy(target: str, lines: Iterable[str]) -> None:
     with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY {target} FROM STDIN", StringIO("".join(lines)))
+        cursor.copy_expert(f"COPY {target} FROM STDIN", StringIO("\n".join(lines)))
 
 
 def refresh(message_id: int) -> str:

@@ -25,6 +25,7 @@ LOG_COLUMNS = (
     *("step_ref", "attempt_ref", "number", "revision", "code", "disposition", "reason", "final"),
     *("confirmed", "rest"),
 )
+_OUR_STEPS = re.compile(r"(?:([0-9]{1,18}) \1-[0-9]{1,4}(?:\n|\Z))+")
 NULL = "\\N"
 SMALL = 30_000  # codes, numbers and revisions beyond it are kept raw and not computed with
 CHUNK = 500
@@ -46,8 +47,8 @@ class JobEnd:
 
 @dataclass
 class PageLines:
-    """Lines of a page, each with its newline. `log` has one for every entry; `attempts` and
-    `results` (see `messenger.results`) hold "" where an entry concerns no try or no step of ours.
+    """Lines of a page. `log` has one for every entry; `attempts` and `results` (see
+    `messenger.results`) hold "" where an entry concerns no try or no step of ours.
 
     `all_new`: nothing in the page itself speaks against every entry and every try being new.
     """
@@ -89,7 +90,7 @@ def make_lines(
     of = columns.of
     steps = _steps(of, messages)
     of_step = Counter(steps)
-    head = f"{_text(state_id, 64)}\t{_text(epoch, 64)}\t"
+    head = f"{_text(state_id, 64)}\t{_text(epoch, 64)}"
     page = PageLines()
     for start in range(0, len(columns), CHUNK):
         end = start + CHUNK
@@ -101,20 +102,33 @@ def make_lines(
             if entry.entry_type == JOB_TYPE
             and (message_id := messages.get(entry.job_ref or "")) is not None
         ]
+    page.all_new = _all_differ(of["entry_id"]) and _tries_differ(of, steps)
+    return page
+
+
+def _all_differ(column: Column) -> bool:
+    return len(set(column)) == len(column)
+
+
+def _tries_differ(of: Columns, steps: Column) -> bool:
+    """Whether no try is reported twice; as a rule no AttemptID comes twice at all."""
+    if _all_differ(of["attempt_id"]):
+        return True
     tries = [
-        (step, ref)
+        f"{step}\t{ref}"
         for step, ref, kind in zip(steps, of["attempt_id"], of["entry_type"], strict=True)
         if step and kind != STEP_TYPE
     ]
-    new_entries = len(set(of["entry_id"])) == len(columns)
-    page.all_new = new_entries and len(set(tries)) == len(tries)
-    return page
+    return _all_differ(tries)
 
 
 def _steps(of: Columns, messages: Mapping[str, int]) -> Column:
     """Message, chain and step as the first fields of a line; "" for an entry about no step of
-    ours."""
+    ours. Most pages hold nothing but tries of our steps, and are then proved so in one look."""
     prefixes = {ref: f"{message_id}\t" for ref, message_id in messages.items()}
+    if prefixes.keys() >= set(of["job_ref"]) and _all_our_tries(of):
+        parts = "\n".join(of["step_ref"]).replace("-", "\t").split("\n")
+        return [prefixes[ref] + part for ref, part in zip(of["job_ref"], parts, strict=True)]
     steps = []
     for kind, job_ref, chain, step_ref, attempt in zip(
         of["entry_type"],
@@ -133,6 +147,14 @@ def _steps(of: Columns, messages: Mapping[str, int]) -> Column:
                 continue
         steps.append("")
     return steps
+
+
+def _all_our_tries(of: Columns) -> bool:
+    needed = ("chain_ref", "step_ref", "attempt_id")
+    if set(of["entry_type"]) - ATTEMPT_TYPES or not all(all(of[name]) for name in needed):
+        return False
+    pairs = map(" ".join, zip(of["chain_ref"], of["step_ref"], strict=True))
+    return _OUR_STEPS.fullmatch("\n".join(pairs)) is not None
 
 
 def _add_chunk(
@@ -154,32 +176,30 @@ def _add_chunk(
         _each(of["confirmed"], _flag),
     )
     occurred, reason = _texts(of["occurred_at"], 64), _texts(of["reason"], 60)
-    page.log += [
-        head + line
-        for line in _joined(
-            map(str, of["seq"]),
-            _texts(of["entry_id"], 64),
-            _texts(of["entry_type"], 40),
-            occurred,
-            _texts(of["job_ref"], 64),
-            _texts(of["chain_ref"], 64),
-            _texts(of["step_ref"], 64),
-            attempt_refs,
-            number,
-            revision,
-            code,
-            _texts(of["disposition"], 40),
-            reason,
-            final,
-            confirmed,
-            _rest(of, codes),
-        )
-    ]
+    page.log += _joined(
+        [head] * len(steps),
+        map(str, of["seq"]),
+        _texts(of["entry_id"], 64),
+        _texts(of["entry_type"], 40),
+        occurred,
+        _texts(of["job_ref"], 64),
+        _texts(of["chain_ref"], 64),
+        _texts(of["step_ref"], 64),
+        attempt_refs,
+        number,
+        revision,
+        code,
+        _texts(of["disposition"], 40),
+        reason,
+        final,
+        confirmed,
+        _rest(of, codes),
+    )
     if any(reason):
         reason = [text[:40] for text in reason]
     ended = _times(of["ended_at"])
     # How it ended: the same in a try's line and in its step's.
-    ends = list(map("\t".join, zip(code, _outcomes(of), final, confirmed, reason, strict=True)))
+    ends = _joined(code, _outcomes(of), final, confirmed, reason)
     attempts = _joined(
         steps,
         attempt_refs,
@@ -213,7 +233,7 @@ def _add_chunk(
 
 def _joined(*columns: Iterable[str]) -> list[str]:
     """The columns as lines."""
-    return [line + "\n" for line in map("\t".join, zip(*columns, strict=True))]
+    return list(map("\t".join, zip(*columns, strict=True)))
 
 
 # ------------------------------------------------------------------------------------- columns
@@ -284,30 +304,36 @@ _REST = {
     "properties": "properties",
 }
 _LONGEST_REST = 4_000
+_TO_QUOTE = re.compile(r"[^ !#-\[\]-~]")  # what JSON writes otherwise
 
 
 def _rest(of: Columns, codes: list[int | None]) -> Column:
     """The remaining fields as a JSON object, absent ones left out."""
     parts: list[list[str]] = []
+    plain = True
     for name, source in _REST.items():
         column = of[source]
-        if any(value is not None for value in column):
-            key = f'"{name}": '
-            parts.append(["" if value is None else key + _as_json(value) for value in column])
+        there = [value for value in column if value is not None]
+        if there:
+            key = f', "{name}": '
+            odd = _TO_QUOTE.search("".join(map(str, there)))
+            plain = plain and not odd
+            if isinstance(there[0], str) and not odd and len(max(there, key=len)) < _LONGEST_REST:
+                parts.append(["" if value is None else f'{key}"{value}"' for value in column])
+            else:
+                parts.append(["" if value is None else key + _as_json(value) for value in column])
     if codes != of["status_code"]:
         parts.append(
             [
-                "" if code is None or kept is not None else f'"code": {code}'
+                "" if code is None or kept is not None else f', "code": {code}'
                 for code, kept in zip(of["status_code"], codes, strict=True)
             ]
         )
     if not parts:
         return [NULL] * len(codes)
-    bodies = parts[0]
-    if len(parts) > 1:
-        bodies = [", ".join(filter(None, row)) for row in zip(*parts, strict=True)]
-    lines = [f"{{{body}}}" if body else NULL for body in bodies]
-    if _SPECIAL.search("".join(bodies)):
+    bodies = list(map("".join, zip(*parts, strict=True))) if len(parts) > 1 else parts[0]
+    lines = [f"{{{body[2:]}}}" if body else NULL for body in bodies]
+    if not plain and _SPECIAL.search("".join(bodies)):
         lines = [line if line == NULL else line.translate(_ESCAPES) for line in lines]
     return lines
 
