@@ -5,11 +5,13 @@ waits for the outside. What happens to a recipient is the ledger's business, how
 house a channel's; both are called from here, none of their rules is written here.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import dateformat
 from django.utils.translation import gettext as _
 
 from messenger import clock, doorbell, ledger
@@ -25,6 +27,8 @@ from messenger.models import (
     School,
     User,
 )
+
+log = logging.getLogger(__name__)
 
 Status = Message.Status
 
@@ -150,15 +154,34 @@ def is_due(message: Message, now: datetime) -> bool:
 @transaction.atomic
 def launch(message_id: int) -> bool:
     """Starts a due message: stores its plan and makes it In-Progress. False when it is not Waiting,
-    not due or canceled; a second call finds it started."""
+    not due or canceled; a second call finds it started. One whose dialing window is over is never
+    started: it ends here (S4), and is not moved to another day (X-27)."""
     message = Message.objects.select_for_update().get(pk=message_id)
     now = clock.now()
     if message.status != Status.WAITING or message.cancel_requested_at:
         return False
     if not is_due(message, now):
         return False
+    if message.dial_until is not None and message.dial_until <= now:
+        _miss(message)
+        return False
     _launch_locked(message, now)
     return True
+
+
+def _miss(message: Message) -> None:
+    """A locked message that nobody started in time: Failed, with the reason. It has no rows, and
+    nobody was called; a channel raises the alarm."""
+    until = message.dial_until
+    assert until is not None
+    end = dateformat.format(until.astimezone(District.current().zone), "m/d/Y g:i A T")
+    log.error("message %s was not started before its window ended", message.pk)
+    message.modes.update(state=MessageMode.State.FINAL)
+    words = _(
+        "Not sent: Messenger did not start it before its dialing window ended (%(end)s). Nobody "
+        "was called, and it is not moved to another day. Send it again if it still matters."
+    )
+    _set_status(message, Status.FAILED, words % {"end": end})
 
 
 def _launch_locked(message: Message, now: datetime) -> None:

@@ -66,8 +66,11 @@ def start_due() -> None:
         .filter(starts__lte=now)
         .values("pk")
     )
-    for message_id in due.values_list("pk", flat=True):
-        launch_message(message_id)
+    for message_id in due.order_by("scheduled_at", "pk").values_list("pk", flat=True):
+        try:
+            launch_message(message_id)
+        except Exception:  # whatever is wrong with one message, the others are due too
+            log.exception("message %s cannot be started", message_id)
     planned = (
         LaunchSlice.objects.filter(
             state=LaunchSlice.State.PLANNED, message__status=Message.Status.IN_PROGRESS

@@ -30,7 +30,14 @@ from messenger.models import (
 from messenger.models.contact import ALL_BUT_TEACHER
 from messenger.roster.families import recompute_families
 
-ZONE = "America/Chicago"
+
+def zone_of_the_day() -> str:
+    """Chicago; in its late evening, when calls may no longer be placed there, further west."""
+    hour = timezone.localtime(timezone=ZoneInfo("America/Chicago")).hour
+    return "America/Chicago" if hour < 20 else "Pacific/Honolulu"
+
+
+ZONE = zone_of_the_day()
 
 
 def local_today() -> date:

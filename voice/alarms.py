@@ -1,8 +1,10 @@
-"""An emergency that does not go out: the red banner, and a notice by another channel (F7).
+"""A message that does not go out: the red banner, and a notice by another channel (F7, S4).
 
-The dialer has 60 s to accept the first batch. After that the alarm stands until something is
-accepted, the message is canceled or it ends; administrators get one email when it begins and one
-when it ends. Nothing here sends or repairs a message.
+Of an emergency the dialer has 60 s to accept the first batch. After that the alarm stands until
+something is accepted, the message is canceled or it ends; administrators and the sender get one
+email when it begins and one when it ends. Any other message raises it when it Failed before the
+dialer had taken a single call: missed, unreachable until its window was over, or refused. That one
+stands for a day. Nothing here sends or repairs a message.
 """
 
 import logging
@@ -41,17 +43,23 @@ WAITED_FOR = (
 def watch(now: datetime) -> None:
     """The tick: raises and ends alarms, then sends the notices that are due. Twice at once is
     harmless."""
+    silent = [*silent_emergencies(now), *failed_unheard(now)]
     EmergencyAlarm.objects.bulk_create(
-        [EmergencyAlarm(message=message, raised_at=now) for message in silent_emergencies(now)],
+        [EmergencyAlarm(message=message, raised_at=now) for message in silent],
         ignore_conflicts=True,
     )
     standing = EmergencyAlarm.objects.filter(ended_at=None)
-    refused = Q(message__status=Message.Status.FAILED, raised_at__lt=now - REFUSED_FOR)
+    refused = Q(
+        message__status=Message.Status.FAILED,
+        message__emergency=True,
+        raised_at__lt=now - REFUSED_FOR,
+    )
     standing.filter(refused | Q(raised_at__lt=now - LOOK_BACK)).update(ended_at=now)
-    standing.exclude(message__in=_unheard()).update(ended_at=now)
+    standing.exclude(message__in=_unheard()).exclude(message__in=_failed()).update(ended_at=now)
     for alarm in _due(now, "claimed_at", Q(notified_at=None, ended_at=None)):
         _notify(alarm, "claimed_at", "notified_at", _begin_words, now)
     over = Q(notified_at__isnull=False, end_notified_at=None, ended_at__isnull=False)
+    over &= Q(message__emergency=True)
     for alarm in _due(now, "end_claimed_at", over):
         _notify(alarm, "end_claimed_at", "end_notified_at", _end_words, now)
 
@@ -61,6 +69,22 @@ def silent_emergencies(now: datetime) -> QuerySet[Message]:
     which no alarm has been raised."""
     return _unheard().filter(
         created_at__lt=now - PATIENCE, created_at__gte=now - LOOK_BACK, emergency_alarm=None
+    )
+
+
+def failed_unheard(now: datetime) -> QuerySet[Message]:
+    """Other messages that Failed lately without a single call, and about which no alarm has been
+    raised."""
+    return _failed().filter(finished_at__gte=now - LOOK_BACK, emergency_alarm=None)
+
+
+def _failed() -> QuerySet[Message]:
+    accepted = DialerJob.objects.filter(message=OuterRef("pk"), accepted_at__isnull=False)
+    return Message.objects.filter(
+        ~Exists(accepted),
+        Exists(MessageMode.objects.filter(message=OuterRef("pk"), mode__in=PHONE_MODES)),
+        emergency=False,
+        status=Message.Status.FAILED,
     )
 
 
@@ -137,6 +161,8 @@ def _send(subject: str, body: str, to: list[str]) -> int:
 
 def _begin_words(alarm: EmergencyAlarm) -> tuple[str, str]:
     message = alarm.message
+    if not message.emergency:
+        return _failed_words(message)
     subject = _("Emergency message is NOT going out: %(subject)s") % {"subject": message.subject}
     lines = [
         _("The emergency message “%(subject)s” was confirmed by %(who)s at %(when)s.")
@@ -156,6 +182,21 @@ def _begin_words(alarm: EmergencyAlarm) -> tuple[str, str]:
         _("Reach families another way now, then open System status in Messenger."),
     ]
     return _line(subject), "\n\n".join(lines)
+
+
+def _failed_words(message: Message) -> tuple[str, str]:
+    subject = _("Message was NOT sent: %(subject)s") % {"subject": message.subject}
+    lines = [
+        _("The message “%(subject)s” of %(who)s was meant to go out at %(when)s.")
+        % {
+            "subject": message.subject,
+            "who": message.sender_name,
+            "when": moment_words(message.scheduled_at),
+        },
+        reason_of(message),
+        _("It is not tried again. Send it anew if it still matters."),
+    ]
+    return _line(subject), "\n\n".join(line for line in lines if line)
 
 
 def _end_words(alarm: EmergencyAlarm) -> tuple[str, str]:

@@ -14,12 +14,22 @@ from django.utils.translation import gettext as _
 from dialer_adapters.call_codes import CODES
 from dialer_adapters.contract import DialerError, FrozenJob, LocalHours, Redial
 from messenger.audience.placing import Bundling
+from messenger.audience.preview import Preview
 from messenger.channels.registry import Frozen
 from messenger.composition import Composition
 from messenger.models import District, LaunchSlice, Message, Mode
-from voice import account, caller_ids, chains, credentials, doorbell, recordings, script
+from voice import account, caller_ids, capacity, chains, credentials, doorbell, recordings, script
 from voice.models import DialerBatch, DialerJob, VoiceSettings
-from voice.windows import LOCAL_EARLIEST, LOCAL_LATEST, NoWindow, Window, effective_window
+from voice.windows import (
+    LOCAL_EARLIEST,
+    LOCAL_LATEST,
+    MINIMUM,
+    REASONS_WITH_MINIMUM,
+    NoWindow,
+    Window,
+    effective_window,
+    time_to_call,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +60,16 @@ class PhoneChannel:
             return []
         window = _window(composition, settings, district, now)
         return [no_window_words(window, settings)] if isinstance(window, NoWindow) else []
+
+    def foresee(self, composition: Composition, audience: Preview, now: datetime) -> list[str]:
+        """An emergency knows no window, and takes every line."""
+        settings, district = VoiceSettings.current(), District.current()
+        if composition.emergency:
+            return []
+        window = _window(composition, settings, district, now)
+        if isinstance(window, NoWindow):
+            return []
+        return capacity.foresee(composition, audience, window, settings)
 
     def freeze(self, composition: Composition, now: datetime) -> Frozen:
         settings, district = VoiceSettings.current(), District.current()
@@ -146,7 +166,7 @@ def _window(
     start, end = composition.window_start, composition.window_end
     district_hours = (settings.district_start, settings.district_end)
     wanted = (start or district_hours[0], end or district_hours[1])
-    return effective_window(
+    window = effective_window(
         scheduled_at=max(composition.scheduled_at or now, now),
         message=wanted,
         district=district_hours,
@@ -154,6 +174,21 @@ def _window(
         allowed_days=settings.allowed_days,
         reason=composition.reason.value,
     )
+    return window if isinstance(window, NoWindow) else _heard_locally(window, composition, district)
+
+
+def _heard_locally(
+    window: Window, composition: Composition, district: District
+) -> Window | NoWindow:
+    """The window, if it has time for calls where the schools are (ruling 4): for some of them, and
+    for each half an hour where the reason needs it (X-26)."""
+    zones = capacity.zones_of(composition.criteria.school_ids, district)
+    times = [time_to_call(window, zone) for zone in zones or [district.zone]]
+    if not any(times):
+        return NoWindow("local")
+    if composition.reason.value in REASONS_WITH_MINIMUM and min(times) < MINIMUM:
+        return NoWindow("short")
+    return window
 
 
 def no_window_words(window: NoWindow, settings: VoiceSettings) -> str:
@@ -175,7 +210,12 @@ def no_window_words(window: NoWindow, settings: VoiceSettings) -> str:
         ),
         "short": _(
             "Attendance and behavior messages need a dialing window of at least 30 minutes inside "
-            "the district's hours, %(start)s to %(end)s."
+            "the district's hours, %(start)s to %(end)s, and 8:00 AM to 9:00 PM where the school "
+            "is."
+        ),
+        "local": _(
+            "Calls are placed from 8:00 AM to 9:00 PM where the school is, and no part of the "
+            "dialing window lies in that time any more. Choose another time or another day."
         ),
     }[window.why] % hours
 

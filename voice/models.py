@@ -286,7 +286,8 @@ class LogEntry(models.Model):
 
 
 class EmergencyAlarm(models.Model):
-    """An emergency of which the dialer accepted nothing in time (F7); one a message.
+    """An emergency of which the dialer accepted nothing in time (F7), or another message that
+    Failed without a single call (S4); one a message.
 
     Raised and ended by `voice.alarms`: the banner shows while `ended_at` is empty. Notices go out
     once each; `*_claimed_at` keeps two ticks from sending the same one.

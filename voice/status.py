@@ -178,7 +178,7 @@ def _batches(now: datetime) -> Finding:
 
 def _emergencies(now: datetime) -> Finding:
     name = _("Emergencies")
-    standing = EmergencyAlarm.objects.filter(ended_at=None).count()
+    standing = EmergencyAlarm.objects.filter(ended_at=None, message__emergency=True).count()
     unseen = alarms.silent_emergencies(now).count()
     if standing or unseen:
         words = _("Emergencies of which the dialer has accepted nothing: %(count)d.")

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from messenger.forms.wall_time import moment_of
+
 # Attendance and behavior need half an hour, before and after clipping (A2-07, X-26).
 MINIMUM = timedelta(minutes=30)
 REASONS_WITH_MINIMUM = frozenset({"attendance", "behavior"})
 
 # Outside the district's reach: non-emergency calls keep 8:00 to 21:00 in the zone of the student's
-# school too (ruling 4). The dialer holds them (LocalHours HOLD).
+# school too (ruling 4). The dialer holds them (LocalHours HOLD); here it is foreseen.
 LOCAL_EARLIEST = time(8)
 LOCAL_LATEST = time(21)
 
@@ -35,7 +37,8 @@ class Window:
 class NoWindow:
     """Why nothing can be dialed: `backwards` (start not before end), `outside` (no part of the
     message's window lies in the district's), `day` (not an allowed day), `over` (the day's window
-    has ended), `short` (less than 30 minutes where the reason needs them)."""
+    has ended), `short` (less than 30 minutes where the reason needs them), `local` (nothing of it
+    lies between 8:00 and 21:00 where the people called are)."""
 
     why: str
 
@@ -52,25 +55,13 @@ def instant(day: date, wall: time, zone: ZoneInfo) -> datetime:
     A wall time that a change of clocks skips becomes the first minute after the gap; one that comes
     twice is the earlier.
     """
-    moment = datetime.combine(day, wall, tzinfo=zone)
-    back = moment.astimezone(UTC).astimezone(zone)
-    if back.replace(tzinfo=None) != moment.replace(tzinfo=None):
-        # In the gap: fold 0 maps it past the gap by its width. Walk back to the gap's end.
-        before = moment.replace(fold=1).astimezone(UTC)
-        after = moment.astimezone(UTC)
-        low, high = min(before, after), max(before, after)
-        offset = low.astimezone(zone).utcoffset()
-        while high - low > timedelta(minutes=1):
-            middle = low + (high - low) / 2
-            middle = middle.replace(second=0, microsecond=0)
-            if middle in (low, high):
-                break
-            if middle.astimezone(zone).utcoffset() == offset:
-                low = middle
-            else:
-                high = middle
-        return high
-    return moment.astimezone(UTC)
+    return moment_of(day, wall, zone).astimezone(UTC)
+
+
+def opening(day: date, wall: time, zone: ZoneInfo) -> datetime:
+    """The moment from which the clocks show `wall` or later until midnight: of a time that comes
+    twice the later, because before it the clocks go back to an earlier time once more."""
+    return moment_of(day, wall, zone).replace(fold=1).astimezone(UTC)
 
 
 def effective_window(
@@ -96,10 +87,32 @@ def effective_window(
     common = intersect(wanted, district)
     if common is None:
         return NoWindow("outside")
-    start, end = instant(day, common[0], zone), instant(day, common[1], zone)
+    start, end = opening(day, common[0], zone), instant(day, common[1], zone)
     start = max(start, scheduled_at.astimezone(UTC))
     if start >= end:
         return NoWindow("over")
     if reason in REASONS_WITH_MINIMUM and end - start < MINIMUM:
         return NoWindow("short")
     return Window(start, end)
+
+
+def local_parts(window: Window, zone: ZoneInfo) -> list[Window]:
+    """The parts of a window in which calls into a zone are placed: 8:00 to 21:00 by its own clocks.
+
+    Seen from another zone a window may touch two local days, and so have two parts; none when
+    nobody there can be called in it.
+    """
+    first, last = (moment.astimezone(zone).date() for moment in (window.start, window.end))
+    parts = []
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        start = max(window.start, opening(day, LOCAL_EARLIEST, zone))
+        end = min(window.end, instant(day, LOCAL_LATEST, zone))
+        if start < end:
+            parts.append(Window(start, end))
+    return parts
+
+
+def time_to_call(window: Window, zone: ZoneInfo) -> timedelta:
+    """How much of a window is left for calls into a zone."""
+    return sum((part.length for part in local_parts(window, zone)), timedelta())

@@ -35,7 +35,8 @@ class LeftOut:
 class Preview:
     """The audience as of now. `calls` are unique phone numbers; `families` are groups of students
     connected by their guardians, of whom somebody is reached; `chains` is how many call chains
-    will run."""
+    will run, and `dials` how many numbers they dial, redials not counted (a number that two people
+    or two students share is dialed for each)."""
 
     students: int = 0
     families: int = 0
@@ -43,6 +44,7 @@ class Preview:
     people_without_device: int = 0
     calls: int = 0
     chains: int = 0
+    dials: int = 0
     by_device: list[tuple[str, int]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
@@ -82,9 +84,16 @@ def preview(composition: Composition) -> Preview:
                 SELECT p.student_id, p.recipient_id, x.own
                 FROM pairs p JOIN (
                     SELECT recipient_id, contact,
-                        bool_or(mode = 'voice' AND household_id IS NULL) AS own
+                        count(*) FILTER (WHERE mode = 'voice' AND household_id IS NULL) AS own
                     FROM reached GROUP BY recipient_id, contact
                 ) x ON x.recipient_id = p.recipient_id AND x.contact = (p.role = 'contact')
+            ),
+            at_homes AS MATERIALIZED (
+                SELECT count(*) AS told
+                FROM (SELECT DISTINCT p.student_id, x.household_id
+                    FROM pairs p JOIN reached x ON x.recipient_id = p.recipient_id
+                        AND x.household_id IS NOT NULL AND x.mode = 'voice'
+                        AND x.contact = (p.role = 'contact')) h
             ),
             people AS (
                 SELECT p.recipient_id, bool_or(x.verdict = '') AS ok,
@@ -106,11 +115,8 @@ def preview(composition: Composition) -> Preview:
                 (SELECT count(*) FROM people WHERE devices = 0),
                 (SELECT count(*) FROM (SELECT DISTINCT value FROM reached
                     WHERE mode IN ('voice', 'text')) v),
-                (SELECT count(*) FROM told WHERE own)
-                    + (SELECT count(*) FROM (SELECT DISTINCT p.student_id, x.household_id
-                        FROM pairs p JOIN reached x ON x.recipient_id = p.recipient_id
-                            AND x.household_id IS NOT NULL AND x.mode = 'voice'
-                            AND x.contact = (p.role = 'contact')) h),
+                (SELECT count(*) FROM told WHERE own > 0) + (SELECT told FROM at_homes),
+                (SELECT coalesce(sum(own), 0) FROM told) + (SELECT told FROM at_homes),
                 (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND invalid),
                 (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND NOT invalid
                     AND refused),
@@ -130,6 +136,7 @@ def preview(composition: Composition) -> Preview:
             without,
             calls,
             chains,
+            dials,
             invalid,
             refused,
             no_text,
@@ -154,6 +161,7 @@ def preview(composition: Composition) -> Preview:
         people_without_device=without,
         calls=calls,
         chains=chains,
+        dials=int(dials),
         by_device=[(str(d.label), counted[d.value]) for d in Device if d.value in counted],
         left_out=[group for group in left_out if group.people],
         blockers=blockers,

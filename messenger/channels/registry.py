@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from messenger.audience.preview import Preview
     from messenger.composition import Composition
     from messenger.models import LaunchSlice, Message, User
 
@@ -32,6 +33,10 @@ class Channel(Protocol):
 
     def check(self, composition: "Composition", now: datetime) -> list[str]:
         """What stands in the way of sending, in words for the sender; empty when nothing does."""
+        ...
+
+    def foresee(self, composition: "Composition", audience: "Preview", now: datetime) -> list[str]:
+        """What the sender should know before confirming, though it stands in nobody's way."""
         ...
 
     def freeze(self, composition: "Composition", now: datetime) -> Frozen:

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from messenger import lifecycle, rights
 from messenger.audience.criteria import CONTACTS, STAFF
 from messenger.audience.preview import Preview, blockers_of, preview
+from messenger.channels.registry import channels_for
 from messenger.composition import EMERGENCY_TOOL, Composition
 from messenger.forms.compose import LONGEST_VOICE_TEXT, ComposeForm, initial_of
 from messenger.models import District, Message, MessageDraft
@@ -177,6 +178,15 @@ def _render_check(
     # Who is at a school that the user may not write to is not counted for them either.
     counted = Preview() if beyond else preview(composition)
     found = [*(problems or []), *beyond, *counted.blockers]
+    now = timezone.now()
+    warnings = [
+        *counted.warnings,
+        *(
+            words
+            for channel in channels_for(composition.modes)
+            for words in ([] if beyond else channel.foresee(composition, counted, now))
+        ),
+    ]
     return render(
         request,
         "messenger/check.html",
@@ -188,8 +198,9 @@ def _render_check(
             "preview": counted,
             "may_hear": not beyond,
             "problems": list(dict.fromkeys(found)),
+            "warnings": warnings,
             "button": button_words(composition, counted),
-            "now": timezone.now(),
+            "now": now,
             "write_url": address(draft.tool, "write", draft),
             "confirm_url": address(draft.tool, "confirm", draft),
             "discard_url": address(draft.tool, "discard", draft),

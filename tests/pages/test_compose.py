@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from messenger.models import Message, MessageDraft, Role, RoleAssignment, School
+from messenger.models import District, Message, MessageDraft, Role, RoleAssignment, School
 from messenger.rights import SEND_EMERGENCY, SEND_GENERAL
 from tests.launch.sending import draft, verified_account
 from tests.pages.cast import ADMINISTRATOR, SECRETARY, client_of, give, make_user
@@ -182,6 +182,7 @@ def test_an_emergency_has_neither_time_nor_window_and_starts_in_the_request(
 
 
 def test_a_time_in_the_districts_zone(client: Client, world: Any) -> None:
+    District.objects.update(time_zone="America/Chicago")
     data = fields(world.elementary, when="later", day="2031-07-01", at="09:30")
     written = write(client, **data | {"window_start": "09:00", "window_end": "17:15"})
     assert written.content["scheduled_at"] == "2031-07-01T09:30:00-05:00"

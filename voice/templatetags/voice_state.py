@@ -15,11 +15,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from messenger import rights
+from messenger.composition import Composition
 from messenger.models import User
 from messenger.status.pulse import stopped_queues
-from messenger.templatetags.shown import moment_words
+from messenger.templatetags.shown import clock, moment_words
 from voice.alarms import reason_of
 from voice.models import EmergencyAlarm, VoiceSettings
+from voice.windows import intersect
 
 ALARM_SECONDS = 20  # between two looks of an open page: F7 has 90 s from the confirm
 
@@ -31,6 +33,23 @@ def district_window() -> dict[str, time]:
     """The district's dialing hours: `start` and `end`, wall time."""
     settings = VoiceSettings.current()
     return {"start": settings.district_start, "end": settings.district_end}
+
+
+@register.simple_tag
+def calling_window(composition: Composition) -> dict[str, Any]:
+    """When calls of a message may be placed: its own window as the district's hours leave it, with
+    `why` when that is not what the sender wrote. No part in common: what was written."""
+    settings = VoiceSettings.current()
+    district = (settings.district_start, settings.district_end)
+    if composition.window_start is None or composition.window_end is None:
+        return {"start": district[0], "end": district[1], "why": _("(the district's hours)")}
+    wanted = (composition.window_start, composition.window_end)
+    start, end = intersect(wanted, district) or wanted
+    shortened = _("(what the district's hours leave of %(start)s – %(end)s)") % {
+        "start": clock(wanted[0]),
+        "end": clock(wanted[1]),
+    }
+    return {"start": start, "end": end, "why": "" if (start, end) == wanted else shortened}
 
 
 @register.inclusion_tag("voice/parts/alarms.html", takes_context=True)
@@ -71,10 +90,10 @@ def banners(context: Context) -> dict[str, Any]:
 
 
 def standing_alarms(user: User | AnonymousUser) -> dict[str, Any]:
-    """What the user must know at once: emergencies that do not go out, of the messages they may
-    see; for administrators also queues that have stopped."""
+    """What the user must know at once: messages that do not go out, of those they may see; for
+    administrators also queues that have stopped."""
     standing = [
-        _emergency_banner(alarm)
+        _emergency_banner(alarm) if alarm.message.emergency else _failed_banner(alarm)
         for alarm in EmergencyAlarm.objects.filter(
             ended_at=None, message__in=rights.messages_for(user)
         )
@@ -85,6 +104,17 @@ def standing_alarms(user: User | AnonymousUser) -> dict[str, Any]:
         standing += _queue_banners()
     seen = md5(repr(standing).encode(), usedforsecurity=False).hexdigest()
     return {"standing": standing, "seen": seen, "seconds": ALARM_SECONDS, "watches": True}
+
+
+def _failed_banner(alarm: EmergencyAlarm) -> dict[str, str]:
+    message = alarm.message
+    return {
+        "kind": "error",
+        "title": _("“%(subject)s” was not sent") % {"subject": message.subject},
+        "words": reason_of(message),
+        "url": reverse("log_detail", args=[message.uuid]),
+        "action": _("Open the message"),
+    }
 
 
 def _emergency_banner(alarm: EmergencyAlarm) -> dict[str, str]:
