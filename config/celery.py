@@ -37,6 +37,7 @@ app.autodiscover_tasks(["messenger.roster"])
 # one, so that a stopped worker does not find a heap of them. (seconds, queue)
 TICKS: dict[str, tuple[float, str]] = {
     "messenger.tasks.start_due": (5.0, "periodic"),
+    "messenger.tasks.count_on": (10.0, "periodic"),
     "messenger.roster.tasks.resume_imports": (60.0, "periodic"),
     "voice.tasks.resume_dispatch": (10.0, "periodic"),
     "voice.tasks.poll_call_log": (15.0, "collect"),

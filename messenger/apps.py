@@ -9,10 +9,12 @@ class MessengerConfig(AppConfig):
     verbose_name = "Messenger"
 
     def ready(self) -> None:
+        from messenger.status.continuity import check_continuity
         from messenger.status.findings import register
         from messenger.status.machines import check_machines, check_workers
         from messenger.status.messages import check_messages
 
+        register(check_continuity, _("Continuity"), 15)
         register(check_messages, _("Messages"), 20)
         register(check_workers, _("Workers"), 30)
         register(check_machines, _("Machines"), 40)

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import dateformat
 from django.utils.translation import gettext as _
 
-from messenger import clock, doorbell, ledger
+from messenger import clock, continuity, doorbell, ledger
 from messenger.channels.registry import channels_for
 from messenger.composition import Composition
 from messenger.models import (
@@ -80,6 +80,7 @@ def confirm(draft: MessageDraft, user: User) -> Message:
     locked = MessageDraft.objects.select_for_update().get(pk=draft.pk)
     if locked.message is not None:
         return locked.message
+    continuity.check()  # what is confirmed from here on is younger than a restored database
     now = clock.now()
     composition = Composition.from_draft(locked)
     if problems := problems_with(composition, now):
@@ -154,13 +155,13 @@ def is_due(message: Message, now: datetime) -> bool:
 @transaction.atomic
 def launch(message_id: int) -> bool:
     """Starts a due message: stores its plan and makes it In-Progress. False when it is not Waiting,
-    not due or canceled; a second call finds it started. One whose dialing window is over is never
+    not due, canceled or held (`continuity`); a second call finds it started. One whose dialing window is over is never
     started: it ends here (S4), and is not moved to another day (X-27)."""
     message = Message.objects.select_for_update().get(pk=message_id)
     now = clock.now()
     if message.status != Status.WAITING or message.cancel_requested_at:
         return False
-    if not is_due(message, now):
+    if not is_due(message, now) or not continuity.lets_go(message):
         return False
     if message.dial_until is not None and message.dial_until <= now:
         _miss(message)

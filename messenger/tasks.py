@@ -9,7 +9,7 @@ from celery import Task, shared_task
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 
-from messenger import clock, doorbell, expansion, lifecycle
+from messenger import clock, continuity, doorbell, expansion, lifecycle
 from messenger.channels.registry import channels_for
 from messenger.models import LaunchSlice, Message
 from messenger.one_at_a_time import only_one
@@ -80,6 +80,12 @@ def start_due() -> None:
     )
     for message_id, emergency in planned:
         doorbell.expand(message_id, urgent=emergency)
+
+
+@shared_task
+def count_on() -> None:
+    """Tick (10 s): the system works; a database that was restored is found by it."""
+    continuity.beat()
 
 
 @shared_task(bind=True)

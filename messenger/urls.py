@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from messenger.composition import EMERGENCY_TOOL
-from messenger.views import compose, district, frame, home, imports, status
+from messenger.views import compose, district, frame, home, imports, restored, status
 
 
 def tool_pages(prefix: str, tool: str) -> list[URLPattern]:
@@ -35,4 +35,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/", district.settings_page, name="settings"),
     path("status/", status.status, name="status"),
     path("status/now/", status.now, name="status_now"),
+    path("restored/", restored.restored, name="restored"),
 ]

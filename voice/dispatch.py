@@ -28,7 +28,7 @@ from dialer_adapters.contract import (
     Rejected,
     Retry,
 )
-from messenger import clock, ledger, lifecycle
+from messenger import clock, continuity, ledger, lifecycle
 from messenger.models import District, Message
 from messenger.one_at_a_time import KEEP_LOCK_SECONDS, keep_lock
 from voice import account, breaker, chains, credentials, doorbell, recordings, refusals
@@ -65,6 +65,7 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
         return False
     if _too_late(job):
         words = _("The dialer could not be reached before the dialing window ended.")
+        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED)
         lifecycle.fail(message_id, words, outcome="expired", code=CALL_EXPIRED)
         return False
     breaker.choose_door(job)
@@ -85,7 +86,9 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
 
 def _may_send(job: DialerJob) -> bool:
     waiting = job.retry_at is not None and job.retry_at > clock.now()
-    return not waiting and not VoiceSettings.current().paused
+    if waiting or VoiceSettings.current().paused:
+        return False
+    return continuity.lets_go(job.message)
 
 
 def _too_late(job: DialerJob) -> bool:
@@ -412,18 +415,23 @@ def _recall(job: DialerJob) -> None:
 
 
 def waiting_messages() -> list[tuple[int, bool]]:
-    """(message id, emergency) of every job that could be sent something now: the sweep's list."""
+    """(message id, emergency) of every job that could be sent something now: the sweep's list.
+    While the account is paused, or the message held back, that is its cancel alone."""
     now = clock.now()
+    paused = VoiceSettings.current().paused
+    may_leave = Q(pk__in=[]) if paused else continuity.released("message__")
     jobs = (
         DialerJob.objects.exclude(state__in=[DialerJob.State.FINISHED, DialerJob.State.REFUSED])
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
         .filter(
             Q(message__cancel_requested_at__isnull=False, cancel_confirmed_at=None)
-            | Q(
+            | may_leave
+            & Q(
                 batches__state=DialerBatch.State.FROZEN,
                 message__cancel_requested_at__isnull=True,
             )
-            | Q(
+            | may_leave
+            & Q(
                 batches__state=DialerBatch.State.SENDING,
                 batches__lease_until__lt=now,
                 message__cancel_requested_at__isnull=True,

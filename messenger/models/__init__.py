@@ -12,6 +12,7 @@ from messenger.models.contact import (
     Mode,
     TextConsent,
 )
+from messenger.models.continuity import Continuity
 from messenger.models.delivery import Attempt, Delivery, LaunchSlice
 from messenger.models.household import Household, HouseholdMembership
 from messenger.models.message import Message, MessageDraft, MessageMode
@@ -35,6 +36,7 @@ __all__ = [
     "ContactPoint",
     "ContactPreference",
     "ContactReason",
+    "Continuity",
     "Delivery",
     "Device",
     "District",

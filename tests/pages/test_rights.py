@@ -50,6 +50,7 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "voice_hosting": ("POST", (SIGN_IN, 302, 403, 403, 403, 403)),
     "alarms": ("GET", EVERYONE),
     "status": ("GET", ALARMS),
+    "restored": ("GET", (SIGN_IN, 302, 302, 403, 403, 403)),
     "status_now": ("GET", ALARMS),
 }
 OWN_PAGES = ("write", "check", "confirm", "discard")

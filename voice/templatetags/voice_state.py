@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from messenger import rights
+from messenger import continuity, rights
 from messenger.composition import Composition
 from messenger.models import User
 from messenger.status.pulse import stopped_queues
@@ -92,7 +92,7 @@ def banners(context: Context) -> dict[str, Any]:
 def standing_alarms(user: User | AnonymousUser) -> dict[str, Any]:
     """What the user must know at once: messages that do not go out, of those they may see; for
     administrators also queues that have stopped."""
-    standing = [
+    standing = _restored_banners(user) + [
         _emergency_banner(alarm) if alarm.message.emergency else _failed_banner(alarm)
         for alarm in EmergencyAlarm.objects.filter(
             ended_at=None, message__in=rights.messages_for(user)
@@ -115,6 +115,27 @@ def _failed_banner(alarm: EmergencyAlarm) -> dict[str, str]:
         "url": reverse("log_detail", args=[message.uuid]),
         "action": _("Open the message"),
     }
+
+
+def _restored_banners(user: User | AnonymousUser) -> list[dict[str, str]]:
+    """Everybody is told why nothing is sent; who may see settings is led to where it is resumed."""
+    thread = continuity.check()
+    if thread.held_since is None:
+        return []
+    words = _(
+        "Messages are on hold, because what was sent or canceled since then is unknown. "
+        "Emergencies that are confirmed from now on are sent at once."
+    )
+    may_look = rights.may(user, rights.SETTINGS_VIEW)
+    return [
+        {
+            "kind": "error",
+            "title": _("The database was restored"),
+            "words": words if may_look else words + " " + _("An administrator can resume."),
+            "url": reverse("restored") if may_look else "",
+            "action": _("Look at what waits and resume"),
+        }
+    ]
 
 
 def _emergency_banner(alarm: EmergencyAlarm) -> dict[str, str]:
