@@ -18,14 +18,12 @@ from typing import Any, NamedTuple
 from lxml import etree
 
 from dialer_adapters.contract import LogColumns, LogEntry, LogPage, Retry
-from dialer_adapters.shoutpoint.plain_entries import COLUMNS
+from dialer_adapters.shoutpoint.plain_entries import COLUMNS, MOST_ENTRIES
 from dialer_adapters.shoutpoint.replies import require_in_order
 from dialer_adapters.shoutpoint.transport import Reply
 from dialer_adapters.shoutpoint.wsdl import tag
 
 MOST_SEQ = 2**63 - 1
-MOST_ENTRIES = 5_000
-"""The highest page size of the contract (8.2 S6); junk beyond it would cost memory."""
 _SEQS = re.compile(r"[0-9]{1,19}(?:\n[0-9]{1,19})*")
 _NO_REF = re.compile(r"[^A-Za-z0-9._:\n-]")
 _LONGEST_REF = 64

@@ -21,6 +21,8 @@ COLUMNS: tuple[str, ...] = (
     *("CauseQ850", "CallError"),
 )
 """The WSDL's LogEntry without Property: the fields of `contract.LogEntry` in the same order."""
+MOST_ENTRIES = 5_000
+"""The highest page size of the contract (8.2 S6); junk beyond it would cost memory."""
 _REQUIRED = frozenset({*COLUMNS[:6], "Revision", "Disposition", "Final", "Confirmed"})
 _FIRST = re.compile(rb"<(?:([A-Za-z_][\w.-]*):)?Entry>")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos);")
@@ -42,9 +44,11 @@ class Cut(NamedTuple):
 
 
 def cut(content: bytes) -> Cut | None:
-    """Cuts the entries out; None when there are none or they are not all of the plain kind."""
+    """Cuts the entries out; None when there are none or they are not all of the plain kind, and
+    when there are more than a page may hold: as texts they cost five times their bytes, and are
+    left to the parser, which stops at a number of elements."""
     first = _FIRST.search(content)
-    if first is None:
+    if first is None or content.count(b"Entry>") > 2 * MOST_ENTRIES:
         return None
     try:
         text = content.decode("utf-8")
