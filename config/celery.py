@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, celeryd_after_setup, setup_logging
 from django.conf import settings
 
 from config import logs
@@ -27,6 +27,14 @@ def _log_as_everybody_does(**_options: Any) -> None:
     """Keeps Celery from putting its own handlers in the place of ours: they would print whatever an
     exception says (`config.logs`)."""
     logs.configure(settings.LOGGING)
+
+
+@celeryd_after_setup.connect
+@beat_init.connect
+def _begin_complete(sender: object, **_options: Any) -> None:
+    from config.gate import stop_if_incomplete  # needs the apps, which are loaded by now
+
+    stop_if_incomplete(sender if isinstance(sender, str) else "beat")
 
 
 app.steps["worker"].add(Watched)

@@ -6,4 +6,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+_pages = get_wsgi_application()
+
+from config.gate import Gate  # noqa: E402 - needs the apps that the line above loads
+
+application = Gate(_pages)

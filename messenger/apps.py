@@ -13,7 +13,9 @@ class MessengerConfig(AppConfig):
         from messenger.status.findings import register
         from messenger.status.machines import check_machines, check_workers
         from messenger.status.messages import check_messages
+        from messenger.status.readiness import check_readiness
 
+        register(check_readiness, _("Installation"), 5)
         register(check_continuity, _("Continuity"), 15)
         register(check_messages, _("Messages"), 20)
         register(check_workers, _("Workers"), 30)

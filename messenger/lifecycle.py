@@ -27,6 +27,7 @@ from messenger.models import (
     School,
     User,
 )
+from messenger.status import readiness
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class NotPossible(Exception):
 
 def problems_with(composition: Composition, now: datetime) -> list[str]:
     """Everything that stands in the way of confirming, in words for the sender."""
-    problems = []
+    problems = readiness.hindrances()
     if not composition.subject.strip():
         problems.append(_("Enter a subject."))
     if Mode.VOICE in composition.modes and not composition.voice_text.strip():

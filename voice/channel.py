@@ -52,6 +52,15 @@ class PhoneChannel:
                     "Point in Voice Settings."
                 )
             ]
+        try:
+            credentials.decrypt(settings.password_encrypted)
+        except credentials.Unreadable:
+            return [
+                _(
+                    "The dialer's password cannot be read with the keys of this installation. "
+                    "Enter it again in Voice Settings."
+                )
+            ]
         if composition.recording and not recordings.recording_of(
             composition.recording, composition.sender_id
         ):

@@ -21,12 +21,14 @@ STATES = (OK, LOOK, BROKEN)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do when it is not well."""
+    """One line: what was looked at, how it is, and what to do when it is not well. `stops_work`:
+    with this no message can be sent, and no process does its work."""
 
     name: str
     state: str
     words: str
     advice: str = ""
+    stops_work: bool = False
 
 
 @dataclass(frozen=True)

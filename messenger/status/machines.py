@@ -1,16 +1,14 @@
-"""The machines behind the pages: database, broker, queues, beat, disk, keys."""
+"""The machines behind the pages: database, broker, queues, beat, disk."""
 
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from threading import Event
 from time import monotonic
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
 from messenger.status import pulse
@@ -21,18 +19,12 @@ SLOW = 1.0  # seconds for the smallest question
 GIGABYTE = 1024**3
 # Recordings and reports of a large district take a few gigabytes a year.
 DISK_LOOK, DISK_BROKEN = 5 * GIGABYTE, GIGABYTE
-DEVELOPMENT_KEY = "development-only"
-_complete = Event()  # every migration has been made
 
 
 def check_machines(now: datetime) -> Iterator[Finding]:
-    database = _database()
-    yield database
-    if database.state != BROKEN:
-        yield from _migrations()
+    yield _database()
     yield _redis()
     yield _disk()
-    yield from _keys()
 
 
 def check_workers(now: datetime) -> Iterator[Finding]:
@@ -61,21 +53,6 @@ def _database() -> Finding:
     return Finding(name, OK, words)
 
 
-def _migrations() -> Iterator[Finding]:
-    """Read from the files once a process: what was complete stays so until the next deployment."""
-    if _complete.is_set():
-        return
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    ours = [step for step, _backwards in missing if step.app_label != "switchboard"]
-    if ours:
-        words = _("Changes of this version that the database has not had: %(count)d.")
-        advice = _("Run: manage.py migrate")
-        yield Finding(_("Version"), BROKEN, words % {"count": len(ours)}, advice)
-    else:
-        _complete.set()
-
-
 def _redis() -> Finding:
     name, start = _("Broker"), monotonic()
     try:
@@ -102,17 +79,6 @@ def _disk() -> Finding:
     state = BROKEN if usage.free < DISK_BROKEN else LOOK if usage.free < DISK_LOOK else OK
     advice = "" if state == OK else _("Make room where VAR_DIR lies.")
     return Finding(name, state, words, advice)
-
-
-def _keys() -> Iterator[Finding]:
-    """Keys that production must set; nothing is said while they are."""
-    if settings.SECURE and settings.SECRET_KEY.startswith(DEVELOPMENT_KEY):
-        words = _("SECRET_KEY is the one of the source code: anyone can forge a session.")
-        yield Finding(_("Keys"), BROKEN, words, _("Set SECRET_KEY to 50 random characters."))
-    if settings.SECURE and not settings.FIELD_ENCRYPTION_KEYS:
-        words = _("The dialer's password is encrypted with a key derived from SECRET_KEY.")
-        advice = _("Set FIELD_ENCRYPTION_KEYS, then run: manage.py rotate_keys")
-        yield Finding(_("Keys"), LOOK, words, advice)
 
 
 def _beat(now: datetime) -> Finding:

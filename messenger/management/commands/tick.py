@@ -11,10 +11,12 @@ from argparse import ArgumentParser
 from typing import Any
 
 from celery import current_app
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from messenger import doorbell
 from messenger.status import pulse
+from messenger.status.readiness import obstacles
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--alone", action="store_true", help="Work here, without a broker.")
 
     def handle(self, **options: Any) -> None:
+        self._begin_complete()
         current_app.loader.import_default_modules()
         if options["alone"]:
             doorbell.work_here()
@@ -45,3 +48,13 @@ class Command(BaseCommand):
             if not options["every"]:
                 return
             time.sleep(options["every"])
+
+    def _begin_complete(self) -> None:
+        """On a database of another version, or without its keys, nothing is begun."""
+        try:
+            found = obstacles()
+        except DatabaseError as error:
+            log.warning("without its database: %s", type(error).__name__)
+            return
+        if found:
+            raise CommandError(" ".join(f"{each.words} {each.advice}" for each in found))
