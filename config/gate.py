@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.db import DatabaseError, connection, connections
 from django.utils.translation import gettext as _
@@ -29,9 +30,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <body><main><h1>{title}</h1><p>{words}</p><p>{advice}</p></main></body></html>
 """
 
-Environ = dict[str, Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+# Django's response is what a server iterates over, and says so in no type.
+Application = Callable[[WSGIEnvironment, StartResponse], Any]
 
 
 def stop_if_incomplete(program: str) -> None:
@@ -61,7 +61,7 @@ class Gate:
         self._look()
         connections.close_all()  # the server forks after this
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         closed = not self._open and self._look()
         if environ.get("PATH_INFO") == UP:
             return self._answer_monitor(closed, start_response)
