@@ -117,7 +117,8 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
     """Writes chains and frozen batches (of `size` chains) for the rows of a slice.
 
     Returns the number of chains. Runs in the slice's transaction. Batch 0 is the one that
-    SubmitJob carries.
+    SubmitJob carries: it is the first of the first slice that has any chains, which slices before
+    it (of families without a phone) leave their numbers.
     """
     first = launch_slice.number * ROWS_PER_SLICE
     rows = """d.id > %(first)s AND d.id <= %(last)s
@@ -151,7 +152,7 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
                 **_parameters(message, own),
                 **span,
                 "size": fitting(own, size),
-                "number": launch_slice.number * PARTS_PER_SLICE,
+                "number": launch_slice.number * PARTS_PER_SLICE if job.batches.exists() else 0,
                 "job": job.pk,
             },
         )

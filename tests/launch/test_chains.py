@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
+from django.db.models import Q
 
 from messenger.models import (
+    ContactPoint,
     ContactPreference,
     Delivery,
     DoNotContact,
@@ -188,6 +190,37 @@ def test_staff_and_students_are_called_on_their_own_numbers(world: World) -> Non
     assert ("student", str(world.tou)) in who
     assert ("staff", str(world.teacher_parent)) in who
     assert not any(role == "contact" for role, _name in who)
+
+
+def test_a_message_to_staff_alone_plans_no_students(world: World) -> None:
+    message = launched([world.high], deliver_to=("staff",))
+    assert [part.kind for part in LaunchSlice.objects.filter(message=message)] == ["staff"]
+
+
+def test_the_first_batch_is_0_wherever_the_first_chain_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SubmitJob carries batch 0: without it a message whose first families have no phone would wait
+    for ever."""
+    monkeypatch.setattr("messenger.audience.resolve.SLICE_ENDS", [2, 3, 4, 5, 6])
+    for phone in ContactPoint.objects.filter(
+        Q(person__in=[world.mom, world.dad]) | Q(household=world.household)
+    ):
+        phone.delete()
+    message = launched()
+    first = LaunchSlice.objects.get(message=message, number=0)
+    assert first.deliveries > 0
+    assert first.chains == 0
+    batches = DialerBatch.objects.filter(job__message=message, total_chains=None)
+    numbers = list(batches.order_by("number").values_list("number", flat=True))
+    assert numbers[0] == 0
+    assert len(numbers) == len(set(numbers)) > 1
+    assert (
+        sum(batch.chains for batch in batches) == CallChain.objects.filter(message=message).count()
+    )
+    for chain in CallChain.objects.filter(message=message):
+        batch = batches.get(number=chain.batch)
+        assert (batch.first_chain or 0) <= chain.number <= (batch.last_chain or 0)
 
 
 @pytest.mark.spec("A4-09")
