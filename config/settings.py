@@ -215,6 +215,8 @@ DEFAULT_FROM_EMAIL = env.str("FROM_EMAIL", default="messenger@localhost")
 ALARM_EMAILS = env.list("ALARM_EMAILS", default=[])
 
 # --- The dialer -----------------------------------------------------------------------------
+# How the dialer is spoken to: a name of `dialer_adapters.registry`, or a dotted path.
+DIALER_ADAPTER = env.str("DIALER_ADAPTER", default="shoutpoint")
 # Loopback over plain http is for the switchboard of the demo and the tests alone.
 DIALER_ALLOW_LOOPBACK = env.bool("DIALER_ALLOW_LOOPBACK", default=False)
 # Hosts that an end point may name; empty allows any public one.

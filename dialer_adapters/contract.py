@@ -265,7 +265,8 @@ class CredentialsRefused(DialerError):
 class DialerAdapter(Protocol):
     """A way to the telephone. Every method may raise Retry, Rejected or CredentialsRefused and
     nothing else, except ValueError for a naive time; every method may be repeated with the same
-    arguments (`submit` and `add_chains` with chains only if it `looks_up`). An instance belongs to one process: make it after fork."""
+    arguments (`submit` and `add_chains` with chains only if it `looks_up`). An instance belongs to
+    one process: make it after fork."""
 
     capabilities: frozenset[str]
     """CHAINS, CURSOR_LOG, VOICE, TEXT, AMD, REMOTE_DIAL_IN, INBOUND_TEXT: what the *code* can

@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Max
 
 from messenger.audience import placing, resolve
-from messenger.audience.criteria import CONTACTS, STAFF, STUDENTS, Criteria
+from messenger.audience.criteria import STAFF, Criteria
 from messenger.audience.placing import Bundling
 from messenger.models import ContactReason, District, LaunchSlice, Message, Mode
 from messenger.models.delivery import ROWS_PER_SLICE
@@ -31,19 +31,17 @@ class LedgerError(Exception):
 
 
 def store_plan(message: Message, today: date) -> int:
-    """Writes the message's launch plan, once: slices of whole families, staff after them; each
-    only when someone of them is told.
+    """Writes the message's launch plan, once: slices of whole families, staff after them.
 
     Returns the number of slices. Runs in the launch's transaction; ids never pass through Python.
     """
     criteria = Criteria.from_json(message.criteria)
     parameters = query_parameters(message, criteria, today)
-    of_students = {CONTACTS, STUDENTS} & set(criteria.deliver_to)
     with connection.cursor() as cursor:
         # 200,000 students are hashed and sorted in memory, not in files as at the default 4 MB.
         cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
         for kind, rows in (
-            (LaunchSlice.Kind.STUDENTS, resolve.plan_students(criteria) if of_students else ""),
+            (LaunchSlice.Kind.STUDENTS, resolve.plan_students(criteria)),
             (LaunchSlice.Kind.STAFF, resolve.plan_staff() if STAFF in criteria.deliver_to else ""),
         ):
             if not rows:
@@ -351,8 +349,10 @@ def close_open_rows(
     code: int | None = None,
     chains: tuple[int, int] | None = None,
     untried_only: bool = False,
+    tried_chains_only: bool = False,
 ) -> int:
-    """Ends every open row of these modes (of the chains from..to when given). Returns the rows.
+    """Ends every open row of these modes (of the chains from..to when given; those that were not
+    tried themselves, or those of chains of which anything was tried). Returns the rows.
 
     For what will never have a result of its own: canceled before it left, expired, refused.
     """
@@ -367,6 +367,9 @@ def close_open_rows(
         )
     if untried_only:
         where += " AND tries = 0"
+    if tried_chains_only:
+        where += """ AND chain IN (
+            SELECT chain FROM messenger_attempt WHERE message_id = %(message)s)"""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -165,13 +165,34 @@ def _judge_steps(cursor: CursorWrapper) -> set[int]:
                 result_at = v.result_at
             FROM verdict v
             WHERE d.message_id = v.message_id AND d.chain = v.chain AND d.step = v.step
-                -- A row that was closed without a try (taken back, canceled) keeps its end.
-                AND (d.state <> 'done' OR (d.tries > 0 AND v.tries > 0))
+                -- A row that was closed without a try (taken back, canceled) keeps its end, unless
+                -- that was the word for "nobody knows".
+                AND (d.state <> 'done' OR ((d.tries > 0 OR d.reason = 'in_doubt') AND v.tries > 0))
             RETURNING d.message_id
         )
         SELECT DISTINCT message_id FROM written"""
     )
     return {row[0] for row in cursor.fetchall()}
+
+
+def name_end(message_id: int, mode: str, address: str, *, was: str, reason: str) -> int:
+    """Gives the rows of an address that were canceled without a try for the reason `was` the end
+    that they would have had before the launch: failed, -3 (do not call). Returns the rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE messenger_delivery SET outcome = 'failed', code = -3, reason = %(reason)s
+            WHERE message_id = %(message)s AND mode = %(mode)s AND address = %(address)s
+                AND state = 'done' AND outcome = 'canceled' AND tries = 0 AND reason = %(was)s""",
+            {
+                "message": message_id,
+                "mode": mode,
+                "address": address,
+                "was": was,
+                "reason": reason,
+            },
+        )
+        return int(cursor.rowcount)
 
 
 def results_changed(cursor: CursorWrapper, message_ids: Iterable[int], now: datetime) -> None:

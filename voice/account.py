@@ -23,6 +23,7 @@ from dialer_adapters.contract import (
     Verified,
 )
 from dialer_adapters.registry import DialerDoor, adapter_for
+from dialer_adapters.registry import looks_up as adapter_looks_up
 from messenger import clock
 from messenger.models import District, School
 from voice import credentials
@@ -81,10 +82,16 @@ def adapter(settings: VoiceSettings | None = None, endpoint: str = "") -> Dialer
             endpoint_url=endpoint or settings.endpoint,
             username=settings.username,
             password=credentials.decrypt(settings.password_encrypted),
+            adapter=django_settings.DIALER_ADAPTER,
             allow_loopback=django_settings.DIALER_ALLOW_LOOPBACK,
             allowed_hosts=frozenset(django_settings.DIALER_ALLOWED_HOSTS),
         )
     )
+
+
+def looks_up() -> bool:
+    """Whether the provider can be asked what became of a request (`DialerAdapter.looks_up`)."""
+    return adapter_looks_up(django_settings.DIALER_ADAPTER)
 
 
 @dataclass(frozen=True)

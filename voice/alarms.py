@@ -89,7 +89,9 @@ def _failed() -> QuerySet[Message]:
 
 
 def _unheard() -> QuerySet[Message]:
-    accepted = DialerJob.objects.filter(message=OuterRef("pk"), accepted_at__isnull=False)
+    accepted = DialerJob.objects.filter(
+        message=OuterRef("pk"), current=True, accepted_at__isnull=False
+    )
     return Message.objects.filter(
         ~Exists(accepted),
         Exists(MessageMode.objects.filter(message=OuterRef("pk"), mode__in=PHONE_MODES)),
@@ -201,7 +203,7 @@ def _failed_words(message: Message) -> tuple[str, str]:
 
 def _end_words(alarm: EmergencyAlarm) -> tuple[str, str]:
     message = alarm.message
-    job = DialerJob.objects.filter(message=message, accepted_at__isnull=False).first()
+    job = DialerJob.of(message.pk)
     if job is not None and job.accepted_at is not None:
         subject = _("Emergency message is going out now: %(subject)s")
         body = _("The dialer accepted the first calls at %(when)s.") % {
@@ -220,5 +222,5 @@ def _line(subject: str) -> str:
 
 def reason_of(message: Message) -> str:
     """What is known of why nothing was accepted, in words."""
-    job = DialerJob.objects.filter(message=message).exclude(trouble="").first()
+    job = DialerJob.of(message.pk)
     return message.status_reason or (job.trouble if job else "") or VoiceSettings.current().trouble

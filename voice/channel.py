@@ -132,7 +132,7 @@ class PhoneChannel:
     def plan_complete(self, message: Message) -> None:
         """Freezes the last batch, which carries TotalChains alone (ruling 15). Without any chain
         there is no job, and voice is finished."""
-        job = DialerJob.objects.filter(message=message).first()
+        job = DialerJob.of(message.pk)
         total = sum(message.slices.values_list("chains", flat=True))
         if job is None or total == 0:
             doorbell.finish_without_calls(message.pk)
@@ -151,8 +151,9 @@ class PhoneChannel:
         """What never left will never leave; what left is recalled by the dispatch task. The rows
         end with the dialer's confirmation, set-wise, so that a cancel of 100,000 families answers
         at once."""
-        job = DialerJob.objects.filter(message=message).first()
+        job = DialerJob.of(message.pk)
         if job is not None:
+            DialerJob.objects.filter(pk=job.pk, state=DialerJob.State.LOST).update(retry_at=None)
             job.batches.filter(state=DialerBatch.State.FROZEN).update(
                 state=DialerBatch.State.CANCELED
             )
@@ -160,6 +161,11 @@ class PhoneChannel:
             doorbell.finish_without_calls(message.pk)
         else:
             doorbell.dispatch(message.pk, urgent=True)
+
+    def take_back(self) -> None:
+        from voice import recall  # it knows the channel's modes, and so this module
+
+        recall.give_orders()
 
 
 def _bundling(composition: Composition, settings: VoiceSettings) -> Bundling:
@@ -230,9 +236,10 @@ def no_window_words(window: NoWindow, settings: VoiceSettings) -> str:
 
 
 def _job_of(message: Message) -> DialerJob:
-    """The message's job, frozen at its first slice."""
+    """The message's present job, frozen at its first slice."""
     job, _created = DialerJob.objects.get_or_create(
         message=message,
+        current=True,
         defaults={"job_ref": message.job_ref, "content": frozen_job(message).to_json()},
     )
     return job

@@ -26,7 +26,7 @@ from dialer_adapters.contract import (
     Retry,
 )
 from messenger import clock, results
-from voice import account, breaker, credentials, dispatch
+from voice import account, breaker, credentials, dispatch, epochs, recall
 from voice.finishing import finish
 from voice.interpreter import for_two_threads
 from voice.log_lines import LOG_COLUMNS, PageLines, job_refs, make_lines
@@ -100,6 +100,8 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
             done.messages |= touched
     for door, answered in heard.items():
         (breaker.note_success if answered else breaker.note_failure)(door)
+    if any(heard.values()):
+        epochs.review()
     return done
 
 
@@ -246,8 +248,8 @@ def _apply(lines: PageLines | None, now: datetime) -> tuple[int, frozenset[int]]
         lines = _merge(lines)
     touched = results.apply_results(lines.results, now) if any(lines.results) else set()
     for end in lines.job_ends:
-        finish(end.message_id, end.seq, end.disposition, end.reason, now)
-        touched.add(end.message_id)
+        touched |= finish(end.job_ref, end.seq, end.disposition, end.reason, now)
+    recall.name_ends(touched)
     return len(lines.log), frozenset(touched)
 
 
@@ -292,14 +294,12 @@ def refresh(message_id: int) -> str:
     the page; never raises for what the dialer does. A job that it forgot is handed over again
     under the same references (ruling 24)."""
     settings = VoiceSettings.current()
-    job = DialerJob.objects.filter(message_id=message_id, submitted_at__isnull=False).first()
-    if job is None:
+    job = DialerJob.of(message_id)
+    if job is None or job.submitted_at is None:
         return _("Nothing has been handed to the dialer yet.")
     try:
-        (status,) = account.adapter(settings, job.endpoint).job_status([str(job.job_ref)])
-        if status.state == "UNKNOWN" and job.accepted_at is not None:
-            dispatch.resubmit(job)
-            return _("The dialer does not know this message any more. It is handed over again.")
+        if account.looks_up() and (words := _look_up(settings, job)):
+            return words
         fresh = read_job(settings, job)
     except (DialerError, credentials.Unreadable) as error:
         words = getattr(error, "user_sentence", _("Enter the password again: its key has changed."))
@@ -307,3 +307,18 @@ def refresh(message_id: int) -> str:
     if fresh:
         return _("%(count)s new results from the dialer.") % {"count": f"{fresh:,}"}
     return _("The dialer has nothing new.")
+
+
+def _look_up(settings: VoiceSettings, job: DialerJob) -> str:
+    """Whether the dialer still has the job; words when it has not, and what follows. Raises
+    DialerError."""
+    if job.state in (*DialerJob.OVER, DialerJob.State.LOST) or job.accepted_at is None:
+        return ""
+    (status,) = account.adapter(settings, job.endpoint).job_status([str(job.job_ref)])
+    if status.state != "UNKNOWN":
+        return ""
+    if epochs.may_resubmit(job, status.epoch):
+        dispatch.resubmit(job)
+        return _("The dialer does not know this message any more. It is handed over again.")
+    epochs.mark_lost(job, epochs.EPOCH_CHANGED if status.epoch != job.epoch else epochs.FORGOTTEN)
+    return _("The dialer has lost this message. Nobody is called twice because of it.")

@@ -7,46 +7,47 @@ the dialer answering Replayed (contract 7.5). No transaction is open while the d
 
 import json
 import logging
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import timedelta
 from functools import cache, partial
 from time import monotonic
 from uuid import uuid4
 
-from django.conf import settings as django_settings
 from django.db import connection, transaction
-from django.db.models import F, Q, Sum
-from django.utils.translation import gettext as _
+from django.db.models import Q, Sum
 
 from dialer_adapters.contract import (
-    CredentialsRefused,
     DialerAdapter,
     DialerError,
     FrozenJob,
     Rejected,
     Retry,
 )
-from messenger import clock, continuity, ledger, lifecycle
-from messenger.models import District, Message
+from messenger import clock, continuity, lifecycle
 from messenger.one_at_a_time import KEEP_LOCK_SECONDS, keep_lock
-from voice import account, breaker, chains, credentials, doorbell, recordings, refusals
-from voice.claims import Claimed
+from voice import (
+    account,
+    breaker,
+    credentials,
+    doorbell,
+    epochs,
+    finishing,
+    recall,
+    recordings,
+    refusals,
+)
+from voice.claims import LEASE, Claimed, claim, mark_submitted
+from voice.doubts import stand_back
 from voice.interpreter import for_two_threads
 from voice.models import DialerBatch, DialerJob, VoiceSettings
-from voice.outcomes import CALL_EXPIRED
 
 log = logging.getLogger(__name__)
 
-# A request takes 10 s at most (ruling 29); a lease outlives it, and the sweep outlives the lease.
-LEASE = timedelta(seconds=django_settings.DISPATCH_LEASE_SECONDS)
 IN_FLIGHT = 2  # AddChains at once (ruling 15)
-MAX_WAIT = 300.0  # seconds between two tries of a request that is in doubt
-MAX_WAIT_EMERGENCY = 10.0
 SECONDS_BETWEEN_NOTES = 1.0
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
+LOOK_AGAIN = 2  # seconds, while it is found out what a dialer still has
 
 
 def push(message_id: int, seconds: float = 45.0) -> bool:
@@ -55,18 +56,22 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
     Returns whether something is left that another call could send now.
     """
     until = monotonic() + seconds
-    job = DialerJob.objects.filter(message_id=message_id).select_related("message").first()
-    if job is None or job.state in (DialerJob.State.FINISHED, DialerJob.State.REFUSED):
+    job = DialerJob.of(message_id)
+    if job is None:
         return False
     if job.message.cancel_requested_at is not None:
-        _recall(job)
+        for recalled in recall.jobs_to_cancel(message_id):
+            recall.cancel_job(recalled)
+    if job.state == DialerJob.State.LOST:
+        epochs.decide(message_id)
         return False
-    if not _may_send(job):
+    over = job.state in DialerJob.OVER or job.message.cancel_requested_at is not None
+    if over or not _may_send(job):
         return False
+    if not recall.send_orders(job) and not job.message.emergency:
+        return False  # whom it may not call comes first (ruling 22)
     if _too_late(job):
-        words = _("The dialer could not be reached before the dialing window ended.")
-        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED)
-        lifecycle.fail(message_id, words, outcome="expired", code=CALL_EXPIRED)
+        finishing.expire_unsent(job)
         return False
     breaker.choose_door(job)
     if job.state == DialerJob.State.FROZEN and not _open(job):
@@ -105,7 +110,7 @@ def _open(job: DialerJob) -> bool:
     """SubmitJob, with the first batch if there is one. True when the dialer has the job."""
     if not _recordings_there(job):
         return False
-    batch = _claim(job, first=True)
+    batch = claim(job, first=True)
     if batch is None and not _alone(job):
         return False
     frozen = FrozenJob.from_json(recordings.job_content(job))
@@ -121,7 +126,7 @@ def _open(job: DialerJob) -> bool:
         refusals.split(job, batch, error)
         return _open(job)
     except (DialerError, credentials.Unreadable) as doubt:
-        _stand_back(job, batch, doubt)
+        stand_back(job, batch, doubt)
         return False
     if not _accepted(job, batch, opened_as=answer.job_id):
         return False
@@ -138,85 +143,26 @@ def _recordings_there(job: DialerJob) -> bool:
         refusals.refuse_job(job, error)
         return False
     except (DialerError, credentials.Unreadable) as doubt:
-        _stand_back(job, None, doubt)
+        stand_back(job, None, doubt)
         return False
     return True
 
 
 def _alone(job: DialerJob) -> bool:
-    """Whether SubmitJob may leave without chains: only when its first batch was refused. The same
-    JobRef with and without chains would be two different requests under one key."""
+    """Whether SubmitJob may leave without chains: only when its first batch was refused or given
+    up. The same JobRef with and without chains would be two different requests under one key."""
     first = job.batches.filter(number=0).first()
-    if first is None or first.state != DialerBatch.State.REFUSED:
+    gone = (DialerBatch.State.REFUSED, DialerBatch.State.UNKNOWN)
+    if first is None or first.state not in gone:
         return False
     with transaction.atomic():
         if not lifecycle.may_go_on(job.message_id):
             return False
-        _mark_submitted(job)
+        mark_submitted(job)
     return True
-
-
-def _mark_submitted(job: DialerJob) -> None:
-    """Writes that the job is about to leave, and through which door (ruling 23). Inside the claim's
-    transaction."""
-    settings = VoiceSettings.current()
-    locked = DialerJob.objects.select_for_update().get(pk=job.pk)
-    locked.submitted_at = locked.submitted_at or clock.now()
-    locked.endpoint = job.endpoint or settings.endpoint
-    locked.state_id = locked.state_id or settings.state_id
-    locked.epoch = locked.epoch or settings.epoch
-    locked.save(update_fields=["submitted_at", "endpoint", "state_id", "epoch"])
-    job.endpoint = locked.endpoint
 
 
 # ------------------------------------------------------------------------------------ batches
-
-
-def _claim(job: DialerJob, *, first: bool = False) -> Claimed | None:
-    """Claims the next batch that may be sent (or the first one) and commits; None if there is none.
-
-    Takes the message FOR SHARE: a cancel either sees the claim or stops it. What was never sent is
-    looked at once more when contacts changed since it was frozen (ruling 22).
-    """
-    claim = uuid4()
-    with transaction.atomic():
-        if not lifecycle.may_go_on(job.message_id):
-            return None
-        now = clock.now()
-        waiting = job.batches.filter(
-            Q(state=DialerBatch.State.FROZEN)
-            | Q(state=DialerBatch.State.SENDING, lease_until__lt=now),
-            total_chains=None,
-        )
-        if first:
-            waiting = waiting.filter(number=0)
-        batch = waiting.select_for_update(skip_locked=True).order_by("number").first()
-        if batch is None:
-            return None
-        changed = ["state", "sent_at", "claim", "lease_until"]
-        if batch.sent_at is None and _freeze_anew_if_changed(job.message, batch):
-            # The content is 60 kB: it is written again only when it did change.
-            changed += ["content", "chains", "steps", "frozen_at"]
-        batch.state = DialerBatch.State.SENDING
-        batch.sent_at = batch.sent_at or now
-        batch.claim, batch.lease_until = claim, now + LEASE
-        batch.save(update_fields=changed)
-        if first:
-            _mark_submitted(job)
-    return Claimed(batch.pk, claim, batch.number, batch.content, None)
-
-
-def _freeze_anew_if_changed(message: Message, batch: DialerBatch) -> bool:
-    changed = District.objects.values_list("contacts_changed_at", flat=True).get()
-    if changed is None or changed < batch.frozen_at or batch.first_chain is None:
-        return False
-    now = clock.now()
-    span = (batch.first_chain, batch.last_chain or batch.first_chain)
-    if not ledger.recheck(message.pk, span, lifecycle.today(now), now):
-        return False
-    batch.content, batch.chains, batch.steps = chains.content_of(message, batch)
-    batch.frozen_at = now
-    return True
 
 
 def _drain(job: DialerJob, until: float) -> str:
@@ -226,7 +172,7 @@ def _drain(job: DialerJob, until: float) -> str:
     door = cache(partial(account.adapter, endpoint=job.endpoint))
     try:
         while (now := monotonic()) < until:
-            batch = _claim(job)
+            batch = claim(job)
             if batch is None:
                 return "idle"
             tell = now - told > SECONDS_BETWEEN_NOTES
@@ -248,19 +194,45 @@ def _send(
         door().add_chains(str(job.job_ref), batch.number, content, batch.total_chains)
     except Rejected as error:
         if error.code in NEVER_STORED:
-            refusals.never_stored(job, batch)
-        elif error.kind == "not_found":
-            _stand_back(job, batch, Retry("garbled", detail="job forgotten"))
-            resubmit(job)
+            return _closed(job, batch)
+        if error.kind == "not_found":
+            _forgotten(job, batch)
             return False
-        else:
-            refusals.split(job, batch, error)
+        refusals.split(job, batch, error)
         return True
     except (DialerError, credentials.Unreadable) as doubt:
-        _stand_back(job, batch, doubt)
+        stand_back(job, batch, doubt)
         return False
     _accepted(job, batch, all_is_well=all_is_well)
     return True
+
+
+def _closed(job: DialerJob, batch: Claimed) -> bool:
+    """The dialer takes no more chains for this job. One that was restored says so too (ruling 24):
+    then the batch waits for what the log says became of the job. False when it does."""
+    try:
+        if not account.looks_up() or epochs.same_epoch(job):
+            refusals.never_stored(job, batch)
+            return True
+        stand_back(job, batch, Retry("busy", LOOK_AGAIN, "its epoch has changed"))
+    except (DialerError, credentials.Unreadable) as doubt:
+        stand_back(job, batch, doubt)
+    doorbell.collect()
+    return False
+
+
+def _forgotten(job: DialerJob, batch: Claimed) -> None:
+    """The dialer does not know a job that it has taken: handed over again as it was, if nothing of
+    it was dialed; else it is lost (ruling 24)."""
+    stand_back(job, batch, Retry("busy", LOOK_AGAIN, "job forgotten"))
+    try:
+        same = account.looks_up() and epochs.same_epoch(job)
+    except (DialerError, credentials.Unreadable):
+        return  # the batch is sent again, and gets the same answer
+    if same and epochs.may_resubmit(job, job.epoch):
+        resubmit(job)
+    else:
+        epochs.mark_lost(job, epochs.FORGOTTEN if same else epochs.EPOCH_CHANGED)
 
 
 def _accepted(
@@ -307,48 +279,11 @@ def _accepted(
     return True
 
 
-def _stand_back(
-    job: DialerJob, batch: Claimed | None, doubt: DialerError | credentials.Unreadable
-) -> None:
-    """In doubt: the same request again, at once through the other door if there is one, then later
-    each time (random, up to five minutes); refused credentials pause the account. The batch keeps
-    its number and its content."""
-    now = clock.now()
-    if isinstance(doubt, DialerError):
-        words = _(doubt.user_sentence)
-    else:
-        words = _("Enter the password again: its key has changed.")
-    if isinstance(doubt, (CredentialsRefused, credentials.Unreadable)):
-        account.pause(words)
-    else:
-        account.note_trouble(words)
-    failures = DialerJob.objects.filter(pk=job.pk).values_list("failures", flat=True).get() + 1
-    asked = getattr(doubt, "retry_after", None)
-    first = float(django_settings.DISPATCH_FIRST_WAIT)
-    most = MAX_WAIT_EMERGENCY if job.message.emergency else MAX_WAIT
-    wait = asked or min(most, first * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
-    door = job.endpoint
-    if isinstance(doubt, Retry) and asked is None:
-        breaker.note_failure(job.endpoint, emergency=job.message.emergency)
-        door = breaker.other_door(job)
-        if door != job.endpoint and failures == 1:
-            wait = 0.0
-    retry_at = now + timedelta(seconds=wait)
-    log.warning("message %s: %s; again in %.1f s", job.message_id, doubt, wait)
-    DialerJob.objects.filter(pk=job.pk).update(
-        failures=F("failures") + 1, retry_at=retry_at, trouble=words[:300], endpoint=door
-    )
-    if batch is not None:
-        DialerBatch.objects.filter(pk=batch.pk, claim=batch.claim).update(
-            lease_until=retry_at, trouble=words[:300]
-        )
-
-
 def resubmit(job: DialerJob) -> None:
     """The dialer does not know the job (it forgot, and its epoch did not change): everything is
     handed over again under the same references (ruling 24)."""
     with transaction.atomic():
-        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.FROZEN)
+        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.FROZEN, retry_at=None)
         job.batches.filter(
             state__in=[DialerBatch.State.ACCEPTED, DialerBatch.State.SENDING]
         ).update(state=DialerBatch.State.SENDING, lease_until=clock.now(), claim=None)
@@ -382,36 +317,10 @@ def _seal(job: DialerJob) -> None:
             stored = others.filter(state=DialerBatch.State.ACCEPTED)
             last.total_chains = stored.aggregate(n=Sum("chains"))["n"] or 0
         last.state, last.sent_at = DialerBatch.State.SENDING, last.sent_at or now
-        claim = uuid4()
-        last.claim, last.lease_until = claim, now + LEASE
+        last.claim, last.lease_until = uuid4(), now + LEASE
         last.save(update_fields=["state", "sent_at", "claim", "lease_until", "total_chains"])
-    batch = Claimed(last.pk, claim, last.number, "[]", last.total_chains)
+    batch = Claimed(last.pk, last.claim, last.number, "[]", last.total_chains)
     _send(job, batch, partial(account.adapter, endpoint=job.endpoint))
-
-
-# ------------------------------------------------------------------------------------ cancel
-
-
-def _recall(job: DialerJob) -> None:
-    """Sends the cancel of the whole job; repeated until the dialer has confirmed it. After that
-    answer no attempt of the job starts (7.5); a job it never saw leaves a tombstone."""
-    if job.cancel_confirmed_at is not None or job.submitted_at is None:
-        return
-    DialerJob.objects.filter(pk=job.pk, cancel_sent_at=None).update(cancel_sent_at=clock.now())
-    try:
-        account.adapter(endpoint=job.endpoint).cancel(
-            str(job.job_ref), reason="canceled by the sender"
-        )
-    except (DialerError, credentials.Unreadable) as doubt:
-        _stand_back(job, None, doubt)
-        return
-    DialerJob.objects.filter(pk=job.pk).update(
-        cancel_confirmed_at=clock.now(), failures=0, retry_at=None, trouble=""
-    )
-    job.batches.exclude(state__in=DialerBatch.ANSWERED).update(
-        state=DialerBatch.State.CANCELED, lease_until=None
-    )
-    doorbell.collect()
 
 
 def waiting_messages() -> list[tuple[int, bool]]:
@@ -421,10 +330,12 @@ def waiting_messages() -> list[tuple[int, bool]]:
     paused = VoiceSettings.current().paused
     may_leave = Q(pk__in=[]) if paused else continuity.released("message__")
     jobs = (
-        DialerJob.objects.exclude(state__in=[DialerJob.State.FINISHED, DialerJob.State.REFUSED])
+        DialerJob.objects.filter(current=True)
+        .exclude(state__in=DialerJob.OVER)
         .filter(Q(retry_at=None) | Q(retry_at__lte=now))
         .filter(
-            Q(message__cancel_requested_at__isnull=False, cancel_confirmed_at=None)
+            Q(state=DialerJob.State.LOST)
+            | Q(message__cancel_requested_at__isnull=False, cancel_confirmed_at=None)
             | may_leave
             & Q(
                 batches__state=DialerBatch.State.FROZEN,

@@ -18,6 +18,12 @@ def finish_without_calls(message_id: int) -> None:
     ring(finish_phone, message_id, queue=DISPATCH)
 
 
+def recall() -> None:
+    from voice.tasks import send_recalls
+
+    ring(send_recalls, queue=URGENT)
+
+
 def collect() -> None:
     from voice.tasks import collect_call_log
 

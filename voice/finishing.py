@@ -11,16 +11,24 @@ from django.utils.translation import gettext as _
 
 from messenger import clock, continuity, ledger, lifecycle
 from messenger.models import LaunchSlice, Message
+from voice import epochs
 from voice.channel import PHONE_MODES
 from voice.models import DialerBatch, DialerJob
+from voice.outcomes import CALL_EXPIRED
 
 
-def finish(message_id: int, seq: int, disposition: str, reason: str, now: datetime) -> None:
+def finish(job_ref: str, seq: int, disposition: str, reason: str, now: datetime) -> set[int]:
     """JOB_RESULT: the job is over, every step has its end. Steps without an entry are closed from
-    it, set-wise (ruling 21). Runs in the page's transaction; the message follows on commit."""
-    job = DialerJob.objects.select_for_update().filter(message_id=message_id).first()
+    it, set-wise (ruling 21), unless the dialer has lost the job (`voice.epochs`). Runs in the
+    page's transaction; the message follows on commit. Returns its id, or nothing for a job that is
+    over."""
+    job = DialerJob.objects.select_for_update().filter(job_ref=job_ref).first()
     if job is None or job.state == DialerJob.State.FINISHED:
-        return
+        return set()
+    message_id = job.message_id
+    if reason == epochs.EPOCH_CHANGED and job.current:
+        epochs.mark_lost(job, reason)
+        return {message_id}
     job.state = DialerJob.State.FINISHED
     job.result_disposition, job.result_reason = disposition[:20], reason[:40]
     job.final_seq, job.result_at = seq, now
@@ -40,6 +48,29 @@ def finish(message_id: int, seq: int, disposition: str, reason: str, now: dateti
         message_id, modes=PHONE_MODES, outcome=outcome, code=code, reason=why[:40], now=now
     )
     transaction.on_commit(lambda: lifecycle.modes_final(message_id, PHONE_MODES))
+    return {message_id}
+
+
+def expire_unsent(job: DialerJob) -> None:
+    """The window is over and nothing of this job ever left. The message is Failed; one that a lost
+    job has called people for before ends with what it reached."""
+    if not DialerJob.objects.filter(message_id=job.message_id, current=False).exists():
+        words = _("The dialer could not be reached before the dialing window ended.")
+        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED)
+        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED)
+        lifecycle.fail(job.message_id, words, outcome="expired", code=CALL_EXPIRED)
+        return
+    with transaction.atomic():
+        ledger.close_open_rows(
+            job.message_id,
+            modes=PHONE_MODES,
+            outcome="expired",
+            code=CALL_EXPIRED,
+            reason="not_handed_over",
+            now=clock.now(),
+        )
+        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.FINISHED)
+        lifecycle.modes_final(job.message_id, PHONE_MODES)
 
 
 def finish_without_calls(message_id: int) -> bool:

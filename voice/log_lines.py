@@ -19,6 +19,7 @@ from voice.outcomes import outcome_of
 
 ATTEMPT_TYPES = frozenset({"ATTEMPT_RESULT", "ATTEMPT_UPDATE"})
 STEP_TYPE, JOB_TYPE = "STEP_RESULT", "JOB_RESULT"
+EPOCH_CHANGED = "EPOCH_CHANGED"  # why a restored dialer ends what it had before
 
 LOG_COLUMNS = (
     *("state_id", "epoch", "seq", "entry_id", "entry_type", "occurred_at", "job_ref", "chain_ref"),
@@ -39,7 +40,7 @@ class JobEnd:
     """A JOB_RESULT of one of our jobs; `place` is its index in the page."""
 
     place: int
-    message_id: int
+    job_ref: str
     seq: int
     disposition: str
     reason: str
@@ -97,10 +98,11 @@ def make_lines(
         _add_chunk(page, head, columns.part(start, end).of, steps[start:end], of_step)
     if JOB_TYPE in of["entry_type"]:
         page.job_ends = [
-            JobEnd(place, message_id, entry.seq, entry.disposition or "", entry.reason or "")
+            JobEnd(
+                place, entry.job_ref or "", entry.seq, entry.disposition or "", entry.reason or ""
+            )
             for place, entry in enumerate(columns)
-            if entry.entry_type == JOB_TYPE
-            and (message_id := messages.get(entry.job_ref or "")) is not None
+            if entry.entry_type == JOB_TYPE and entry.job_ref in messages
         ]
     page.all_new = _all_differ(of["entry_id"]) and _tries_differ(of, steps)
     return page
@@ -124,21 +126,23 @@ def _tries_differ(of: Columns, steps: Column) -> bool:
 
 def _steps(of: Columns, messages: Mapping[str, int]) -> Column:
     """Message, chain and step as the first fields of a line; "" for an entry about no step of
-    ours. Most pages hold nothing but tries of our steps, and are then proved so in one look."""
+    ours, or of a step that ended because its job is lost (`voice.epochs` ends those). Most pages
+    hold nothing but tries of our steps, and are then proved so in one look."""
     prefixes = {ref: f"{message_id}\t" for ref, message_id in messages.items()}
     if prefixes.keys() >= set(of["job_ref"]) and _all_our_tries(of):
         parts = "\n".join(of["step_ref"]).replace("-", "\t").split("\n")
         return [prefixes[ref] + part for ref, part in zip(of["job_ref"], parts, strict=True)]
     steps = []
-    for kind, job_ref, chain, step_ref, attempt in zip(
+    for kind, job_ref, chain, step_ref, attempt, reason in zip(
         of["entry_type"],
         of["job_ref"],
         of["chain_ref"],
         of["step_ref"],
         of["attempt_id"],
+        of["reason"],
         strict=True,
     ):
-        ours = prefixes.get(job_ref)
+        ours = None if kind == STEP_TYPE and reason == EPOCH_CHANGED else prefixes.get(job_ref)
         if ours and chain and (kind == STEP_TYPE or (kind in ATTEMPT_TYPES and attempt)):
             head, _dash, step = (step_ref or "").partition("-")
             if head == chain and chain.isdecimal() and step.isdecimal():

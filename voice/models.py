@@ -158,8 +158,11 @@ class DialerJob(models.Model):
 
         frozen ──SubmitJob taken──→ open ──TotalChains taken──→ sealed ──JOB_RESULT──→ finished
            └──Job part refused──→ refused            (cancel is an order apart, see `cancel_*`)
+        open, sealed ──the dialer lost it──→ lost ──decided──→ finished     (`voice.epochs`)
 
-    `content` is the FrozenJob as JSON. `endpoint` is committed before the first send (ruling 23).
+    `content` is the FrozenJob as JSON. `endpoint` is committed before the first send (ruling 23);
+    `tried` are all end points that a request may have reached. A message has one `current` job; the
+    others are its history: jobs that a dialer lost, each followed by one with a new JobRef.
     """
 
     class State(models.TextChoices):
@@ -168,10 +171,15 @@ class DialerJob(models.Model):
         SEALED = "sealed", _("Sealed")
         FINISHED = "finished", _("Finished")
         REFUSED = "refused", _("Refused")
+        LOST = "lost", _("Lost by the dialer")
 
-    message = models.OneToOneField(
-        "messenger.Message", on_delete=models.CASCADE, related_name="dialer_job"
+    # Nothing is sent for these any more.
+    OVER = (State.FINISHED, State.REFUSED)
+
+    message = models.ForeignKey(
+        "messenger.Message", on_delete=models.CASCADE, related_name="dialer_jobs"
     )
+    current = models.BooleanField(default=True)
     job_ref = models.UUIDField(unique=True)
     engine = models.CharField(max_length=20, default="shoutpoint")
     state = models.CharField(max_length=10, choices=State.choices, default=State.FROZEN)
@@ -193,6 +201,24 @@ class DialerJob(models.Model):
     trouble = models.CharField(max_length=300, blank=True, default="")
     failures = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField(null=True)
+    tried = ArrayField(models.CharField(max_length=300), default=list)
+    lost_at = models.DateTimeField(null=True)
+    possibly_doubled = models.BooleanField(
+        default=False, help_text="Another dialer has the same calls and may place them too."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["message"], condition=models.Q(current=True), name="one_current_job"
+            )
+        ]
+
+    @classmethod
+    def of(cls, message_id: int) -> "DialerJob | None":
+        """The message's current job, with its message; None before the first slice is frozen."""
+        jobs = cls.objects.filter(message_id=message_id, current=True)
+        return jobs.select_related("message").first()
 
 
 class DialerBatch(models.Model):
@@ -202,12 +228,14 @@ class DialerBatch(models.Model):
 
         frozen ──claimed──→ sending ──accepted──→ accepted
            │        lease over ──→ sent again: the dialer answers Replayed
+           │        └──in doubt, and the adapter cannot look it up──→ unknown (its rows end -5)
            ├──refused──→ split in halves under new numbers, until single chains fail (ruling 19)
            └──message canceled before the first send──→ canceled
 
     `content` is what the adapter's `ChainRow` describes, as JSON. `number` is the wire's
     BatchNumber: slice × 1,000 + part; 0 is the one that SubmitJob carries. The last one carries
-    TotalChains alone.
+    TotalChains alone. `sendings` counts how often a request with it may have left. An empty content
+    is made from the open rows when the batch is claimed.
     """
 
     class State(models.TextChoices):
@@ -216,9 +244,10 @@ class DialerBatch(models.Model):
         ACCEPTED = "accepted", _("Accepted")
         REFUSED = "refused", _("Refused")
         CANCELED = "canceled", _("Canceled")
+        UNKNOWN = "unknown", _("Unknown")
 
-    # What the dialer has said its last word about.
-    ANSWERED = (State.ACCEPTED, State.REFUSED)
+    # What the last word has been said about.
+    ANSWERED = (State.ACCEPTED, State.REFUSED, State.UNKNOWN)
 
     uuid = models.UUIDField(default=uuid4, editable=False)
     job = models.ForeignKey(DialerJob, on_delete=models.CASCADE, related_name="batches")
@@ -232,6 +261,7 @@ class DialerBatch(models.Model):
     content = models.TextField(blank=True)
     frozen_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
+    sendings = models.PositiveSmallIntegerField(db_default=0)
     accepted_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     claim = models.UUIDField(null=True)
@@ -240,6 +270,42 @@ class DialerBatch(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="batch_once")]
+
+
+class NumberRecall(models.Model):
+    """An order to the dialer about one number, given after something was handed over (ruling 22);
+    repeated until it is confirmed (see `voice.recall`).
+
+    Without a job it says to the account that the number's owner takes no texts (SetTextConsent);
+    with one, that this job calls and texts the number no more (CancelJob). `uuid` is the ChangeRef.
+    `mode` is the one that the number was recalled for: its rows end as do-not-contact.
+    """
+
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    number = models.CharField(max_length=20, help_text="E.164")
+    mode = models.CharField(max_length=6)
+    job = models.ForeignKey(
+        DialerJob, null=True, on_delete=models.CASCADE, related_name="number_recalls"
+    )
+    ordered_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "number", "mode"],
+                condition=models.Q(job__isnull=False),
+                name="number_recalled_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["job"], condition=models.Q(confirmed_at=None), name="recall_unconfirmed"
+            )
+        ]
 
 
 class LogCursor(models.Model):

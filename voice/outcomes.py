@@ -12,6 +12,7 @@ from dialer_adapters.call_codes import lookup
 
 CALL_EXPIRED = -11
 LOCAL_TIME_RESTRICTED = -9
+NO_RESPONSE = -5  # "call may have been dialed but status is unknown"
 
 
 @dataclass(frozen=True)

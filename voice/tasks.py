@@ -9,7 +9,7 @@ from django.db.models import Q
 from messenger import clock
 from messenger.models import Message, MessageMode
 from messenger.one_at_a_time import only_one
-from voice import account, alarms, collect, dispatch, doorbell, finishing
+from voice import account, alarms, collect, dispatch, doorbell, finishing, recall
 from voice.channel import PHONE_MODES
 
 
@@ -28,10 +28,18 @@ def dispatch_message(message_id: int) -> None:
 
 @shared_task
 def resume_dispatch() -> None:
-    """Tick (10 s): batches whose lease is over, retries that are due, lost rings, cancels that the
-    dialer has not confirmed."""
+    """Tick (10 s): batches whose lease is over, retries that are due, lost rings, cancels and
+    recalled numbers that the dialer has not confirmed."""
+    recall.give_orders()
+    send_recalls()
     for message_id, emergency in dispatch.waiting_messages():
         doorbell.dispatch(message_id, urgent=emergency)
+
+
+@shared_task
+def send_recalls() -> None:
+    """Tells the dialer whom it may no longer call or text."""
+    recall.send_orders()
 
 
 @shared_task

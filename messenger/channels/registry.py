@@ -66,6 +66,13 @@ class Channel(Protocol):
         ...
 
 
+    def take_back(self) -> None:
+        """Somebody may no longer be reached by one of the modes (`messenger.opt_outs`): works out
+        from what is recorded what has left the house and must be stopped, and rings for it. Inside
+        the transaction that records it, and once more after its commit."""
+        ...
+
+
 _channels: list[Channel] = []
 
 

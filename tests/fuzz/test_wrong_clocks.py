@@ -12,12 +12,13 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
+from dialer_adapters.contract import Retry
 from messenger import clock, lifecycle
 from messenger.models import Message
 from messenger.tasks import start_due
 from tests.launch.sending import confirmed, launched, verified_account
 from tests.world import World, build_world
-from voice import dispatch
+from voice import claims, dispatch, doubts
 from voice.models import DialerBatch, DialerJob
 
 pytestmark = pytest.mark.django_db
@@ -55,22 +56,22 @@ def test_r11_nothing_starts_early_and_what_is_due_starts(world: World, jump: tim
 def test_r11_a_lease_belongs_to_its_owner(world: World, jump: timedelta) -> None:
     message = launched([world.elementary])
     job = DialerJob.objects.get(message=message)
-    claimed = dispatch._claim(job, first=True)
+    claimed = claims.claim(job, first=True)
     assert claimed is not None
     with time_machine.travel(timezone.now() + jump):
-        assert dispatch._claim(job, first=True) is None, "somebody else's batch"
+        assert claims.claim(job, first=True) is None, "somebody else's batch"
         waiting = dispatch.waiting_messages()
     # The batch with the total waits for its turn; the sweep may ring for it, and finds this lease.
     assert waiting in ([], [(message.pk, False)])
     # A worker with a wrong clock leases as long as any other.
     DialerBatch.objects.filter(pk=claimed.pk).update(lease_until=clock.now() - MINUTE)
     with time_machine.travel(timezone.now() + jump):
-        again = dispatch._claim(job, first=True)
+        again = claims.claim(job, first=True)
     assert again is not None
     assert again.claim != claimed.claim
     assert again.content == claimed.content
     left = DialerBatch.objects.get(pk=claimed.pk).lease_until - clock.now()
-    assert dispatch.LEASE - MINUTE < left <= dispatch.LEASE
+    assert claims.LEASE - MINUTE < left <= claims.LEASE
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -99,11 +100,11 @@ def test_r11_a_stale_claim_writes_nothing(world: World, jump: timedelta) -> None
     """The doubt of a worker that was frozen does not shorten its successor's lease."""
     message = launched([world.elementary])
     job = DialerJob.objects.select_related("message").get(message=message)
-    claimed = dispatch._claim(job, first=True)
+    claimed = claims.claim(job, first=True)
     assert claimed is not None
     newer = uuid4()
     DialerBatch.objects.filter(pk=claimed.pk).update(claim=newer)
     before = DialerBatch.objects.get(pk=claimed.pk).lease_until
     with time_machine.travel(timezone.now() + jump):
-        dispatch._stand_back(job, claimed, dispatch.Retry("timeout"))
+        doubts.stand_back(job, claimed, Retry("timeout"))
     assert DialerBatch.objects.get(pk=claimed.pk).lease_until == before

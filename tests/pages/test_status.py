@@ -129,7 +129,7 @@ def test_a_log_that_is_not_read(well: None, world: Any) -> None:
     assert found("Call log", 1000).state == LOOK
     assert found("Call log", 2000).state == BROKEN
     message = launched([world.elementary])
-    assert message.dialer_job
+    assert message.dialer_jobs.exists()
     assert found("Call log", 70).state == LOOK
     assert found("Call log", 200).state == BROKEN
     LogCursor.objects.update(trouble="The dialer could not be reached.")
