@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Max
 
 from messenger.audience import placing, resolve
-from messenger.audience.criteria import STAFF, Criteria
+from messenger.audience.criteria import CONTACTS, STAFF, STUDENTS, Criteria
 from messenger.audience.placing import Bundling
 from messenger.models import ContactReason, District, LaunchSlice, Message, Mode
 from messenger.models.delivery import ROWS_PER_SLICE
@@ -31,17 +31,19 @@ class LedgerError(Exception):
 
 
 def store_plan(message: Message, today: date) -> int:
-    """Writes the message's launch plan, once: slices of whole families, staff after them.
+    """Writes the message's launch plan, once: slices of whole families, staff after them; each
+    only when someone of them is told.
 
     Returns the number of slices. Runs in the launch's transaction; ids never pass through Python.
     """
     criteria = Criteria.from_json(message.criteria)
     parameters = query_parameters(message, criteria, today)
+    of_students = {CONTACTS, STUDENTS} & set(criteria.deliver_to)
     with connection.cursor() as cursor:
         # 200,000 students are hashed and sorted in memory, not in files as at the default 4 MB.
         cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
         for kind, rows in (
-            (LaunchSlice.Kind.STUDENTS, resolve.plan_students(criteria)),
+            (LaunchSlice.Kind.STUDENTS, resolve.plan_students(criteria) if of_students else ""),
             (LaunchSlice.Kind.STAFF, resolve.plan_staff() if STAFF in criteria.deliver_to else ""),
         ):
             if not rows:
