@@ -65,7 +65,6 @@ class Channel(Protocol):
         the rest."""
         ...
 
-
     def take_back(self) -> None:
         """Somebody may no longer be reached by one of the modes (`messenger.opt_outs`): works out
         from what is recorded what has left the house and must be stopped, and rings for it. Inside
