@@ -1,4 +1,7 @@
-"""The queues of Celery, each of which some worker must consume, and how often each is probed."""
+"""The queues of Celery, each of which some worker must consume, and how often each is probed.
+
+Read without Django, because the watchdog of a worker reads it too.
+"""
 
 import os
 
@@ -11,3 +14,5 @@ PULSE_SECONDS = float(os.environ.get("PULSE_SECONDS", "30"))
 # Seconds without a sign after which a worker that is there and does nothing is ended, to be started
 # again (`config.watch`); 0 leaves it alone. Tests shorten it.
 WORKER_SILENT_SECONDS = float(os.environ.get("WORKER_SILENT_SECONDS", "120"))
+# A file whose time a watchdog renews while its worker works, for a container's health check.
+AT_WORK_FILE = os.environ.get("AT_WORK_FILE", "")

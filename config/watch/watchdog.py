@@ -13,13 +13,14 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from time import monotonic, sleep
 
 from kombu.exceptions import OperationalError
 
 from config.celery import app
 from config.local.lifetime import tie_to_parent
-from config.queues import WORKER_SILENT_SECONDS
+from config.queues import AT_WORK_FILE, WORKER_SILENT_SECONDS
 from config.watch.board import LEAVING, PROOF, TURN, Board
 from config.watch.worker import PROBE
 
@@ -98,6 +99,8 @@ def watch(board: Board, slots: int, queue: str) -> str:
         if why := judge.look(board, now):
             return why
         if now >= probe_at:
+            if AT_WORK_FILE and board.read(TURN):
+                Path(AT_WORK_FILE).touch()
             probe_at = now + WORKER_SILENT_SECONDS / PROBES
             if not send_probe(queue):
                 judge.excuse(monotonic())
