@@ -150,10 +150,9 @@ def load_of(
     said = script.build(frozen)
     live, machine = (spoken_seconds(part, lengths) for part in (said.live, said.machine))
     dials, chains = counted.dials, counted.chains
-    if settings.bundle_messages and counted.calls:
-        # Several messages in one call: fewer calls, each as much longer.
-        live, machine = (seconds * dials / counted.calls for seconds in (live, machine))
-        dials, chains = counted.calls, min(chains, counted.calls)
+    if settings.bundle_messages:
+        # Several messages in one call: words that they share, and here all are, are said once.
+        dials, chains = counted.joined_dials, counted.joined_chains
     return Load(
         dials=dials,
         chains=chains,

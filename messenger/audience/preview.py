@@ -36,7 +36,8 @@ class Preview:
     """The audience as of now. `calls` are unique phone numbers; `families` are groups of students
     connected by their guardians, of whom somebody is reached; `chains` is how many call chains
     will run, and `dials` how many numbers they dial, redials not counted (a number that two people
-    or two students share is dialed for each)."""
+    or two students share is dialed for each). `joined_chains` and `joined_dials` are the same when
+    several messages to a recipient are said in one call (`placing.Bundling.RECIPIENT`)."""
 
     students: int = 0
     families: int = 0
@@ -45,6 +46,8 @@ class Preview:
     calls: int = 0
     chains: int = 0
     dials: int = 0
+    joined_chains: int = 0
+    joined_dials: int = 0
     by_device: list[tuple[str, int]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     blockers: list[str] = field(default_factory=list)
@@ -80,13 +83,15 @@ def preview(composition: Composition) -> Preview:
                 SELECT recipient_id, contact, household_id, device, value, mode
                 FROM devices WHERE verdict = ''
             ),
+            phones AS MATERIALIZED (
+                SELECT recipient_id, contact,
+                    count(*) FILTER (WHERE mode = 'voice' AND household_id IS NULL) AS own
+                FROM reached GROUP BY recipient_id, contact
+            ),
             told AS MATERIALIZED (
                 SELECT p.student_id, p.recipient_id, x.own
-                FROM pairs p JOIN (
-                    SELECT recipient_id, contact,
-                        count(*) FILTER (WHERE mode = 'voice' AND household_id IS NULL) AS own
-                    FROM reached GROUP BY recipient_id, contact
-                ) x ON x.recipient_id = p.recipient_id AND x.contact = (p.role = 'contact')
+                FROM pairs p JOIN phones x
+                    ON x.recipient_id = p.recipient_id AND x.contact = (p.role = 'contact')
             ),
             at_homes AS MATERIALIZED (
                 SELECT count(*) AS told
@@ -94,6 +99,10 @@ def preview(composition: Composition) -> Preview:
                     FROM pairs p JOIN reached x ON x.recipient_id = p.recipient_id
                         AND x.household_id IS NOT NULL AND x.mode = 'voice'
                         AND x.contact = (p.role = 'contact')) h
+            ),
+            called_homes AS (
+                SELECT count(*) AS called FROM (SELECT DISTINCT household_id FROM reached
+                    WHERE household_id IS NOT NULL AND mode = 'voice') h
             ),
             people AS (
                 SELECT p.recipient_id, bool_or(x.verdict = '') AS ok,
@@ -117,6 +126,8 @@ def preview(composition: Composition) -> Preview:
                     WHERE mode IN ('voice', 'text')) v),
                 (SELECT count(*) FROM told WHERE own > 0) + (SELECT told FROM at_homes),
                 (SELECT coalesce(sum(own), 0) FROM told) + (SELECT told FROM at_homes),
+                (SELECT count(*) FROM phones WHERE own > 0) + (SELECT called FROM called_homes),
+                (SELECT coalesce(sum(own), 0) FROM phones) + (SELECT called FROM called_homes),
                 (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND invalid),
                 (SELECT count(*) FROM people WHERE devices > 0 AND NOT ok AND NOT invalid
                     AND refused),
@@ -137,6 +148,8 @@ def preview(composition: Composition) -> Preview:
             calls,
             chains,
             dials,
+            joined_chains,
+            joined_dials,
             invalid,
             refused,
             no_text,
@@ -162,6 +175,8 @@ def preview(composition: Composition) -> Preview:
         calls=calls,
         chains=chains,
         dials=int(dials),
+        joined_chains=joined_chains,
+        joined_dials=int(joined_dials),
         by_device=[(str(d.label), counted[d.value]) for d in Device if d.value in counted],
         left_out=[group for group in left_out if group.people],
         blockers=blockers,

@@ -9,6 +9,8 @@ import pytest
 from django.utils import timezone
 
 from messenger import expansion, ledger, lifecycle
+from messenger.audience.preview import preview
+from messenger.composition import Composition
 from messenger.models import (
     Delivery,
     LaunchSlice,
@@ -20,7 +22,7 @@ from messenger.models import (
 from messenger.models.delivery import ROWS_PER_SLICE
 from messenger.roster.families import recompute_families
 from sentlog.counting import count
-from tests.launch.sending import confirmed, expand_all, launched, verified_account
+from tests.launch.sending import confirmed, draft, expand_all, launched, verified_account
 from tests.launch.test_results import entry, read
 from tests.world import (
     Device,
@@ -215,8 +217,11 @@ def test_a_contact_who_is_a_student_too_is_one_call_when_the_phones_are_the_same
     assert len(steps_of(rows_at(message, "+16125550329"))) == 2
 
 
+@pytest.mark.spec("B3-12")
 def test_a_result_reaches_the_rows_of_every_student(world: World) -> None:
-    """Ruling 6: the step's result updates all of them, and key 0 stops the chain for all."""
+    """Ruling 6: the step's result updates all of them, and key 0 stops the chain for all: one
+    number is attempted of seven. In calls apart Mom confirms about one child and is called on every
+    number about the other."""
     message = launched([world.elementary], grades=("03", "05"))
     DialerJob.objects.filter(message=message).update(submitted_at=timezone.now(), state="sealed")
     first, second, third = (rows_at(message, number)[0] for number in MOM)
@@ -241,6 +246,19 @@ def test_a_result_reaches_the_rows_of_every_student(world: World) -> None:
         assert {(row.state, row.outcome) for row in rows} == {("done", outcome)}
     figures = count(message.pk)
     assert (figures.total_voice, figures.total_voice_attempted) == (7, 1)
+    assert (figures.total_recipients, figures.contacted) == (2, 1)
+
+    VoiceSettings.objects.update(bundle_messages=False)
+    apart = launched([world.elementary], grades=("03", "05"))
+    DialerJob.objects.filter(message=apart).update(submitted_at=timezone.now(), state="sealed")
+    about_one, about_other = zip(*(rows_at(apart, number) for number in MOM), strict=True)
+    first = about_one[0]
+    read(
+        entry(apart, first.chain, first.step, status_code=5, confirmed=True),
+        *(entry(apart, row.chain, row.step, status_code=5) for row in about_other),
+    )
+    figures = count(apart.pk)
+    assert (figures.total_voice, figures.total_voice_attempted) == (7, 3)
     assert (figures.total_recipients, figures.contacted) == (2, 1)
 
 
@@ -383,6 +401,19 @@ def test_two_lines_make_the_chains_that_one_makes(
         teachers = rows_at(together, "+16125550451")
         assert len({row.id // ROWS_PER_SLICE for row in teachers}) == 2
         assert len(steps_of(teachers)) == 1
+
+
+@pytest.mark.parametrize("deliver_to", [("contacts",), ("students", "staff")])
+def test_the_check_page_counts_the_calls_of_both_ways(
+    world: World, deliver_to: tuple[str, ...]
+) -> None:
+    counted = preview(Composition.from_draft(draft(deliver_to=deliver_to)))
+    together = calls(launched(deliver_to=deliver_to))
+    VoiceSettings.objects.update(bundle_messages=False)
+    apart = calls(launched(deliver_to=deliver_to))
+    assert (counted.joined_chains, counted.chains) == (len(together), len(apart))
+    assert counted.joined_dials == sum(len(row["s"]) for row in together)
+    assert counted.dials == sum(len(row["s"]) for row in apart)
 
 
 @pytest.mark.parametrize("content", KINDS, ids=["recipient", "number"])
