@@ -9,6 +9,7 @@ class MessengerConfig(AppConfig):
     verbose_name = "Messenger"
 
     def ready(self) -> None:
+        import messenger.status.deploy  # noqa: F401 - registers its check
         from messenger.status.continuity import check_continuity
         from messenger.status.findings import register
         from messenger.status.machines import check_machines, check_workers

@@ -144,7 +144,7 @@ def _notify(
 def _send(subject: str, body: str, to: list[str]) -> int:
     """One email to each address; how many were taken. An address that is refused stops no other."""
     if not to:
-        log.error("an emergency does not go out and there is nobody to tell: %s", subject)
+        log.error("an emergency does not go out and there is nobody to tell")
         return 0
     took = 0
     try:
