@@ -6,26 +6,22 @@ connection of a worker that sleeps (a frozen process, a machine that fell off th
 such a one blocks nobody for longer than LOCK_IDLE_SECONDS.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from zlib import crc32
 
 from django.conf import settings
 from django.db import connection
 
-# A holder whose connection would rest for longer says so often that it lives: `keep_lock`.
-KEEP_LOCK_SECONDS = settings.LOCK_IDLE_SECONDS / 5
-
 
 @contextmanager
-def only_one(
-    work: str, number: int = 0, idle_seconds: float = settings.LOCK_IDLE_SECONDS
-) -> Iterator[bool]:
+def only_one(work: str, number: int = 0, idle_seconds: float | None = None) -> Iterator[bool]:
     """Whether this process got the lock for (work, number); it is held until the block ends.
 
-    The holder must not leave its connection idle for `idle_seconds`: it would lose the lock, and
-    the connection with it (an OperationalError at the next statement).
+    The holder must not leave its connection idle for `idle_seconds` (LOCK_IDLE_SECONDS): it would
+    lose the lock, and the connection with it (an OperationalError at the next statement).
     """
+    idle_seconds = idle_seconds or settings.LOCK_IDLE_SECONDS
     keys = [crc32(work.encode()) - 2**31, crc32(str(number).encode()) - 2**31]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -49,7 +45,9 @@ def only_one(
                 )
 
 
-def keep_lock() -> None:
-    """The holder lives: its connection is used, and its patience begins anew."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+def keep_lock_while(is_waiting: Callable[[float], bool]) -> None:
+    """Keeps the lock of a holder that waits for others and uses its connection for nothing else:
+    asks `is_waiting` for so many seconds, says that it lives, and asks again."""
+    while is_waiting(settings.LOCK_IDLE_SECONDS / 5):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")

@@ -68,6 +68,13 @@ class SwitchboardProcess:
         self._options += ["--control"] if control else []
         self._options += options
 
+    def set_lines(self, lines: int) -> None:
+        """With so many lines from the next start on."""
+        self._options = [
+            f"--lines={lines}" if option.startswith("--lines=") else option
+            for option in self._options
+        ]
+
     @property
     def url(self) -> str:
         """Where SOAP requests go."""

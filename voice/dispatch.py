@@ -24,7 +24,7 @@ from dialer_adapters.contract import (
     Retry,
 )
 from messenger import clock, continuity, lifecycle
-from messenger.one_at_a_time import KEEP_LOCK_SECONDS, keep_lock
+from messenger.one_at_a_time import keep_lock_while
 from voice import (
     account,
     breaker,
@@ -78,8 +78,7 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
         return False
     with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines, for_two_threads():
         running = [lines.submit(_drain, job, until) for _n in range(IN_FLIGHT)]
-        while wait(running, KEEP_LOCK_SECONDS).not_done:
-            keep_lock()
+        keep_lock_while(lambda seconds: bool(wait(running, seconds).not_done))
         ends = [line.result() for line in running]
     if "stop" in ends:
         return False
