@@ -16,7 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
-from config.local.installation import SWITCHBOARD_ACCOUNT, Installation
+from config.local import programs
+from config.local.installation import READY_SECONDS, SWITCHBOARD_ACCOUNT, Installation
 from config.local.lifetime import SetupError
 from config.local.postgres import make_database
 from config.local.programs import ROOT
@@ -27,10 +28,11 @@ from tests.bench.figures import Figure, figure_from_json, machine, write_figures
 # No worker listens in this Redis database: a benchmark does the work itself that its rings ask for.
 # What workers shall do is asked for through the pages, which ring where the workers listen.
 NOBODY = "/9"
-ORDER = ("P10", "P1", "P2", "P7", "P9", "P6", "P3", "P5", "P12")
-WORKERS = ("P3", "P5", "P12")
-# The phones of the bench do not hurry: what is dialed meanwhile is not what is measured.
-SPEED = "1"
+ORDER = ("P10", "P1", "P2", "P7", "P9", "P6", "P3", "P5", "P12", "P13")
+WORKERS = ("P3", "P5", "P12", "P13")
+# The phones of the bench do not hurry: what is dialed meanwhile is not what is measured. But a
+# canceled message ends with the calls that are under way, and how long people talk is no figure.
+SPEED, HURRY = "1", "60"
 
 
 def main() -> int:
@@ -100,6 +102,19 @@ class BenchCopy(Installation):
             self.start_background()
             self.await_page(self.web)
 
+    def hurry(self) -> None:
+        """Starts the telephone company anew with phones that ring and talk for a second at most."""
+        running = self.supervisor.running.pop("switchboard").process
+        running.terminate()
+        running.wait()
+        self.supervisor.start(programs.switchboard(urlsplit(self.endpoint).port or 0, HURRY))
+        self.speed = HURRY
+        self.supervisor.wait_for(
+            lambda: self.endpoint.encode() in self.supervisor.output_of("switchboard"),
+            READY_SECONDS,
+            "The switchboard",
+        )
+
     def ground(self, scale: str) -> dict[str, object]:
         return {
             "size": scale,
@@ -154,6 +169,8 @@ def run_one(copy: BenchCopy, name: str, scale: str) -> list[Figure]:
     say(f"{name} ...")
     if name in WORKERS:
         copy.start_workers()
+    if name == "P13" and copy.speed != HURRY:
+        copy.hurry()
     environment = copy.supervisor.environment
     before = dict(environment)
     environment["BENCH_GROUND"] = json.dumps(copy.ground(scale))

@@ -1,9 +1,8 @@
-"""P3, sending: from confirm to the last chain that the dialer has stored. P5, an emergency: from
-confirm to the first SubmitJob that is accepted.
+"""P3, sending: from confirm to the last chain that the dialer has stored.
 
-Both confirm through the pages by HTTP, and the product's own web, workers and beat do the rest. The
-limit of P3 is the larger of two things that must happen: the expansion alone (P1), and the
-switchboard fed with the same envelopes, ready made. That of P5 is a bare SubmitJob.
+Confirmed through the pages by HTTP; the product's own web, workers and beat do the rest. The limit
+is the larger of two things that must happen: the expansion alone (P1), and the switchboard fed with
+the same envelopes, ready made.
 """
 
 import json
@@ -29,7 +28,7 @@ from messenger.one_at_a_time import only_one
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground, ask, make_draft
 from tests.bench.launching import Expansion
-from tests.bench.measure import Run, alternate, percentile, with_children
+from tests.bench.measure import Run, alternate, with_children
 from voice import account, dispatch
 from voice.models import DialerBatch, DialerJob
 
@@ -46,10 +45,11 @@ class Sender:
         self.session.trust_env = False
         page = self.web + reverse("login")
         self.session.get(page, timeout=30)
-        answer = self._post(page, username=ground.username, password=ground.password)
+        answer = self.post(page, username=ground.username, password=ground.password)
         assert "sessionid" in self.session.cookies, f"not signed in: {answer.status_code}"
 
-    def _post(self, address: str, **fields: str) -> requests.Response:
+    def post(self, address: str, **fields: str | list[str]) -> requests.Response:
+        """Sends a form to an address of the product."""
         fields["csrfmiddlewaretoken"] = self.session.cookies["csrftoken"]
         return self.session.post(
             address, data=fields, headers={"Referer": address}, timeout=120, allow_redirects=False
@@ -59,7 +59,7 @@ class Sender:
         """Presses the button; the message and the moment of pressing (seconds of the epoch)."""
         draft = make_draft(school_ids, tool)
         began = time()
-        answer = self._post(self.web + reverse(f"{tool}_confirm", args=[draft.uuid]))
+        answer = self.post(self.web + reverse(f"{tool}_confirm", args=[draft.uuid]))
         assert answer.status_code == 302, f"not confirmed: {answer.status_code}"
         draft.refresh_from_db()
         assert draft.message is not None
@@ -78,12 +78,14 @@ def end(message: Message) -> None:
     """Cancels a message and waits until no process works on it any more. Calls that have begun go
     on for half a minute; they are the switchboard's business alone, and are not waited for."""
     lifecycle.request_cancel(message.pk, User.objects.get(username="admin"))
-    job = DialerJob.objects.filter(message=message, cancel_confirmed_at__isnull=False)
+    unconfirmed = DialerJob.objects.filter(
+        message=message, submitted_at__isnull=False, cancel_confirmed_at=None
+    )
 
     def ended() -> bool:
         dispatch.push(message.pk)
         with only_one("expand", message.pk) as idle:
-            return idle and job.exists()
+            return idle and not unconfirmed.exists()
 
     wait_for(ended, f"message {message.pk} is not left alone after its cancel")
 
@@ -191,49 +193,5 @@ def measure_sending(ground: Ground) -> list[Figure]:
             + "processes: "
             + ", ".join(f"{name} {peak:.0f} MB" for name, peak in highest)
             + ".",
-        )
-    ]
-
-
-def measure_emergency(ground: Ground) -> list[Figure]:
-    ground.ensure_district()
-    sender, schools = Sender(ground), ground.all_schools()
-    ours: list[float] = []
-    bare: list[float] = []
-    students = 0
-    for trial in range(ground.size.trials + 1):
-        message, began = sender.confirm(schools, "emergency")
-        job = DialerJob.objects.filter(message=message, accepted_at__isnull=False)
-        wait_for(job.exists, "no SubmitJob is accepted")
-        accepted = job.get()
-        assert accepted.accepted_at is not None
-        seconds = accepted.accepted_at.timestamp() - began
-        students = ask(
-            "SELECT sum(cardinality(person_ids)) FROM messenger_launchslice WHERE message_id = %s",
-            [message.pk],
-        )[0]
-        content = DialerBatch.objects.get(job=accepted, number=0).content
-        end(message)
-        frozen = replace(FrozenJob.from_json(accepted.content), job_ref=str(uuid4()))
-        chains = json.loads(content)
-        adapter = account.adapter()
-        started = perf_counter()
-        adapter.submit(frozen, chains)
-        alone = perf_counter() - started
-        adapter.cancel(frozen.job_ref)
-        if trial:  # the first one warms every process up
-            ours.append(seconds)
-            bare.append(alone)
-    return [
-        Figure(
-            "P5",
-            "emergency, idle: from confirm to the first SubmitJob accepted, p95",
-            students,
-            percentile(ours, 0.95),
-            percentile(bare, 0.95),
-            goal_seconds=1.0,
-            note=f"{len(ours)} trials, each canceled after its acceptance; rows are students of "
-            f"{ground.size.families:,} families. Median {percentile(ours, 0.5):.3f} s, slowest "
-            f"{max(ours):.3f} s. Limit: a bare SubmitJob with the same first batch, p95.",
         )
     ]

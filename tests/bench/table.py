@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
+from tests.bench.canceling import measure_canceling
 from tests.bench.collecting import measure_collection
+from tests.bench.emergency import measure_emergency
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground
 from tests.bench.growth import measure_growth
 from tests.bench.importing import measure_import
 from tests.bench.launching import measure_expansion, measure_freezing
 from tests.bench.reporting import measure_reports, measure_summary
-from tests.bench.sending import measure_emergency, measure_sending
+from tests.bench.sending import measure_sending
 
 BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "P1": measure_expansion,
@@ -21,4 +23,5 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "P9": measure_reports,
     "P10": measure_import,
     "P12": measure_growth,
+    "P13": measure_canceling,
 }
