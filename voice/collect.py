@@ -67,6 +67,13 @@ def due(now: datetime) -> bool:
     return now - cursor.polled_at >= wait
 
 
+def awaits_canceled() -> bool:
+    """Whether the dialer has confirmed a cancel and its last word about the job is not read yet. It
+    comes when the calls under way are over, and somebody watches the page (B2-03)."""
+    confirmed = DialerJob.objects.filter(cancel_confirmed_at__isnull=False)
+    return confirmed.exclude(state__in=DialerJob.OVER).exists()
+
+
 def collect(seconds: float = RUN_SECONDS) -> Collected:
     """Reads the account's log from the cursor until it is empty or the time is up.
 

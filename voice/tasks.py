@@ -29,11 +29,13 @@ def dispatch_message(message_id: int) -> None:
 @shared_task
 def resume_dispatch() -> None:
     """Tick (10 s): batches whose lease is over, retries that are due, lost rings, cancels and
-    recalled numbers that the dialer has not confirmed."""
+    recalled numbers that the dialer has not confirmed, or whose end is not read yet."""
     recall.give_orders()
     send_recalls()
     for message_id, emergency in dispatch.waiting_messages():
         doorbell.dispatch(message_id, urgent=emergency)
+    if collect.awaits_canceled():
+        doorbell.collect()
 
 
 @shared_task
