@@ -104,7 +104,7 @@ def test_a_message_on_answering_machines(
     assert (attempt.code, attempt.outcome) == (6, "successful")
     entry = LogEntry.objects.get(job_ref=str(message.job_ref), entry_type="ATTEMPT_RESULT")
     assert entry.rest is not None
-    connected = datetime.fromisoformat(entry.rest["connected_at"])
+    connected = datetime.fromisoformat(json.loads(entry.rest)["connected_at"])
     played = times(attempt)[1] - connected
     assert (played > timedelta(seconds=60) / SPEED) == leave_message
 
