@@ -80,9 +80,7 @@ def tries_a_number(load: Load) -> float:
     """How often a number is dialed, on average: again after busy and no answer, while the window
     has time for it."""
     again = RINGS_OUT + AT_ONCE + (MACHINE if load.redial_machine else 0.0)
-    possible = (
-        load.redials if load.pause <= 0 else min(load.redials, floor(load.window / load.pause))
-    )
+    possible = int(min(load.redials, load.window / load.pause)) if load.pause > 0 else load.redials
     return float(sum(again**redial for redial in range(possible + 1)))
 
 

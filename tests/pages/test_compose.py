@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from itertools import combinations
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from messenger.models import District, Message, MessageDraft, Role, RoleAssignment, School
+from messenger import lifecycle
+from messenger.models import Delivery, District, Message, MessageDraft, Role, RoleAssignment, School
 from messenger.rights import SEND_EMERGENCY, SEND_GENERAL
-from tests.launch.sending import draft, verified_account
+from tests.launch.sending import draft, expand_all, verified_account
 from tests.pages.cast import ADMINISTRATOR, SECRETARY, client_of, give, make_user
 from voice.models import VoiceSettings
 
@@ -342,3 +344,57 @@ def test_home_shows_what_runs_to_those_who_may_see_it(
     Message.objects.update(status=Message.Status.SENT, finished_at=timezone.now())
     Message.objects.update(launched_at=timezone.now() - timedelta(minutes=5))
     assert 'hx-get="/now/' not in client.get("/").content.decode()
+
+
+def test_the_check_page_says_how_many_calls_will_not_fit(client: Client, world: Any) -> None:
+    """In words, with what to do, and without standing in the way; not for an emergency."""
+    verified_account(lines=1, dialer_lines=500)
+    later = fields(world.elementary, when="later", day="2031-07-01", at="12:00")
+    narrow = later | {"window_start": "12:00", "window_end": "12:05"}
+    written = write(client, **narrow)
+    check = client.get(reverse("general_check", args=[written.uuid]))
+    dials = check.context["preview"].dials
+    said = re.search(r"About (\d+) of (\d+) calls will not fit before 12:05 PM\.", text_of(check))
+    assert said
+    assert 0 < int(said[1]) < int(said[2]) == dials
+    assert "Start earlier, choose a longer dialing window or fewer people" in text_of(check)
+    assert not check.context["problems"]
+    wide = write(client, **later | {"window_start": "12:00", "window_end": "20:00"})
+    everything_fits = client.get(reverse("general_check", args=[wide.uuid]))
+    assert "will not fit" not in text_of(everything_fits)
+    urgent = write(client, "emergency", **fields(world.elementary))
+    assert "will not fit" not in text_of(client.get(reverse("emergency_check", args=[urgent.uuid])))
+
+
+def test_the_check_page_shows_the_window_that_will_hold(client: Client, world: Any) -> None:
+    """What the district's hours leave of it, and the families' own day."""
+    verified_account(district_start="08:00", district_end="20:00")
+    later = fields(world.elementary, when="later", day="2031-07-01", at="12:00")
+    written = write(client, **later | {"window_start": "06:00", "window_end": "22:00"})
+    shown = text_of(client.get(reverse("general_check", args=[written.uuid])))
+    assert "8:00 AM – 8:00 PM (what the district" in shown
+    assert "hours leave of 6:00 AM – 10:00 PM)" in shown
+    verified_account(district_start="05:00", district_end="23:00")
+    night = write(client, **later | {"at": "21:15"})
+    url = reverse("general_check", args=[night.uuid])
+    words = "Calls are placed from 8:00 AM to 9:00 PM where the school is"
+    assert words in text_of(client.get(url))
+    assert client.post(reverse("general_confirm", args=[night.uuid])).status_code == 422
+    assert not Message.objects.exists()
+
+
+@pytest.mark.spec("A1-02")
+def test_parents_students_staff_and_any_mix_of_them_are_called(client: Client, world: Any) -> None:
+    roles = {"contacts": "contact", "students": "student", "staff": "staff"}
+    for size in (1, 2, 3):
+        for chosen in combinations(roles, size):
+            written = write(client, **fields(world.high, deliver_to=list(chosen)))
+            client.post(reverse("general_confirm", args=[written.uuid]))
+            written.refresh_from_db()
+            message = written.message
+            assert message is not None
+            assert lifecycle.launch(message.pk)
+            expand_all(message)
+            rows = Delivery.objects.filter(message=message, mode="voice")
+            found = set(rows.values_list("role", flat=True))
+            assert found == {roles[name] for name in chosen}
