@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from messenger import rights
 from messenger.composition import EMERGENCY_TOOL, Composition
-from messenger.models import School, User
+from messenger.models import Message, School, User
 
 RIGHT_OF_TOOL = {"general": rights.SEND_GENERAL, EMERGENCY_TOOL: rights.SEND_EMERGENCY}
 
@@ -32,14 +32,25 @@ def problems_of_reach(user: User, composition: Composition) -> list[str]:
 
     All schools of a district that has several are the whole district, however they were ticked.
     """
-    picked = set(composition.criteria.school_ids)
-    allowed = set(schools_for(user, composition.tool).values_list("pk", flat=True))
+    return _problems(user, composition.tool, set(composition.criteria.school_ids))
+
+
+def may_send_again(user: User, message: Message) -> bool:
+    """Whether the user could send this very message now: what asks for a sender's word asks for
+    one who has the right."""
+    if message.tool not in RIGHT_OF_TOOL or not rights.may(user, RIGHT_OF_TOOL[message.tool]):
+        return False
+    return not _problems(user, message.tool, set(message.criteria.get("school_ids", [])))
+
+
+def _problems(user: User, tool: str, picked: set[int]) -> list[str]:
+    allowed = set(schools_for(user, tool).values_list("pk", flat=True))
     if picked - allowed:
         names = School.objects.filter(pk__in=picked - allowed).order_by("name")
         listed = ", ".join(names.values_list("name", flat=True)) or _("a school that is gone")
         return [_("You may not write to: %(schools)s.") % {"schools": listed}]
     everyone = set(School.objects.filter(active=True).values_list("pk", flat=True))
-    if len(everyone) > 1 and picked >= everyone and not may_write_to_all(user, composition.tool):
+    if len(everyone) > 1 and picked >= everyone and not may_write_to_all(user, tool):
         return [
             _(
                 "You may not write to the whole district. Choose fewer schools, or ask someone "

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from sentlog.views import deliveries, detail, finding, reports
+from sentlog.views import deliveries, detail, finding, lost, reports
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("log/", finding.log, name="log"),
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("log/<uuid:uuid>/summary/", detail.log_summary, name="log_summary"),
     path("log/<uuid:uuid>/cancel/", detail.log_cancel, name="log_cancel"),
     path("log/<uuid:uuid>/refresh/", detail.log_refresh, name="log_refresh"),
+    path("log/<uuid:uuid>/lost/", lost.log_lost, name="log_lost"),
     path("log/<uuid:uuid>/report/", reports.report_order, name="report_order"),
     path("log/<uuid:uuid>/deliveries/", deliveries.deliveries, name="deliveries"),
     path("log/<uuid:uuid>/deliveries/<int:number>/", deliveries.delivery, name="delivery"),

@@ -203,6 +203,21 @@ def verify_second(settings: VoiceSettings, endpoint: str) -> CheckResult | None:
     return result
 
 
+def who_is_behind(settings: VoiceSettings, endpoint: str) -> Verified:
+    """The account that an end point leads to. Raises what the adapter raises and
+    `credentials.Unreadable`; changes nothing."""
+    return adapter(settings, endpoint).verify("district", District.current().name[:200])
+
+
+def second_is_same(settings: VoiceSettings) -> bool:
+    """Looks again whether the second end point still leads to the same account; when it does not,
+    it is used no more (ruling 23). True when there is none in use."""
+    if settings.second_endpoint not in doors(settings):
+        return True
+    result = verify_second(settings, settings.second_endpoint)
+    return result is None or result.kind != REFUSED
+
+
 def recheck_second(now: datetime) -> CheckResult | None:
     """Verifies a second end point that could not be checked when it was saved; at most every five
     minutes, and never one that was refused. None when there is nothing to check."""

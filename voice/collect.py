@@ -109,7 +109,19 @@ def collect(seconds: float = RUN_SECONDS) -> Collected:
         (breaker.note_success if answered else breaker.note_failure)(door)
     if any(heard.values()):
         epochs.review()
+    _read_elsewhere(settings)
     return done
+
+
+def _read_elsewhere(settings: VoiceSettings) -> None:
+    """Reads the jobs that another dialer has (ruling 23), each by its own: it has no cursor."""
+    elsewhere = DialerJob.objects.filter(submitted_at__isnull=False, possibly_doubled=True)
+    elsewhere = elsewhere.exclude(state__in=DialerJob.OVER).exclude(state_id=settings.state_id)
+    for job in elsewhere:
+        try:
+            read_job(settings, job)
+        except (DialerError, credentials.Unreadable) as doubt:
+            log.warning("job of message %s not read elsewhere: %s", job.message_id, doubt)
 
 
 def _fetch(
@@ -161,6 +173,8 @@ def _follow(settings: VoiceSettings, cursor: LogCursor, lost: CursorLost) -> Non
     """The log cannot go on from our cursor (8.4): a new epoch is read from its beginning, an
     expired part is jumped over after each unfinished job was read by its own; a log that is shorter
     than what was read stops, loudly."""
+    if lost.code in ("EPOCH_CHANGED", "EPOCH_REQUIRED") and not account.second_is_same(settings):
+        return  # it was another dialer's log; the first one's goes on from our cursor
     now = clock.now()
     log.error("call log cursor lost: %s", lost.code)
     words = _(lost.user_sentence)
@@ -195,7 +209,7 @@ def read_job(settings: VoiceSettings, job: DialerJob) -> int:
     after, fresh = 0, 0
     while True:
         page = account.adapter(settings, job.endpoint).read_log(None, after, PAGE, str(job.job_ref))
-        lines = _lines(page.entries, settings.state_id, page.epoch)
+        lines = _lines(page.entries, job.state_id or settings.state_id, page.epoch)
         with transaction.atomic():
             new, _messages = _apply(lines, clock.now())
         fresh += new

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 from functools import cache, partial
 from time import monotonic
 from uuid import uuid4
@@ -69,11 +70,18 @@ def push(message_id: int, seconds: float = 45.0) -> bool:
     if over or not _may_send(job):
         return False
     if not recall.send_orders(job) and not job.message.emergency:
-        return False  # whom it may not call comes first (ruling 22)
+        # Whom it may not call comes first (ruling 22). An emergency goes on: what it has not sent
+        # yet is without those numbers anyway.
+        soon = clock.now() + timedelta(seconds=LOOK_AGAIN)
+        DialerJob.objects.filter(pk=job.pk).update(retry_at=soon)
+        return False
     if _too_late(job):
         finishing.expire_unsent(job)
         return False
     breaker.choose_door(job)
+    started = job.submitted_at is not None and job.tried
+    if started and job.endpoint not in job.tried and not epochs.leads_to_its_dialer(job):
+        return False
     if job.state == DialerJob.State.FROZEN and not _open(job):
         return False
     with ThreadPoolExecutor(max_workers=IN_FLIGHT) as lines, for_two_threads():
@@ -348,4 +356,8 @@ def waiting_messages() -> list[tuple[int, bool]]:
             )
         )
     )
-    return list(jobs.values_list("message_id", "message__emergency").distinct())
+    found = {
+        *jobs.values_list("message_id", "message__emergency"),
+        *recall.canceled_elsewhere(now).values_list("message_id", "message__emergency"),
+    }
+    return sorted(found)

@@ -7,25 +7,28 @@ JobRef; the lost one stays as history. So no row that has ended opens again. Not
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import uuid4
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from dialer_adapters.contract import DialerError, JobStatus
+from dialer_adapters.contract import DialerError, JobStatus, Verified
 from messenger import clock, ledger, lifecycle
 from messenger.models import Attempt, Delivery, LaunchSlice, Message
-from voice import account, chains, credentials, doorbell
+from voice import account, chains, credentials, doorbell, doubts
 from voice.channel import PHONE_MODES, frozen_job
 from voice.models import DialerBatch, DialerJob, VoiceSettings
 
 log = logging.getLogger(__name__)
 
 EPOCH_CHANGED = "EPOCH_CHANGED"
+DOORS_DIFFER = "DOORS_DIFFER"
 FORGOTTEN = "FORGOTTEN"  # unknown to the dialer, and not by a restore: some of it was dialed
 REASON = "epoch_changed"
 JOBS_A_QUESTION = 100
+WAIT_FOR_FIRST = timedelta(seconds=30)  # a closed door is tried as often
 # Words of a job that the dialer is about to close; its JOB_RESULT follows in the log.
 ENDING = frozenset({"CANCELLING", "CANCELLED"})
 
@@ -105,6 +108,57 @@ def mark_lost(job: DialerJob, reason: str) -> None:
     ):
         log.error("job of message %s is lost: %s", job.message_id, reason)
         doorbell.dispatch(job.message_id, urgent=job.message.emergency)
+
+
+def leads_to_its_dialer(job: DialerJob) -> bool:
+    """Before a job goes on through an end point that none of its requests went through: whether
+    that leads to the dialer that has the job (ruling 23).
+
+    If it does not, the end point is used no more: a routine message waits for the first one, an
+    emergency is sent once more through the other and shown as possibly doubled.
+    """
+    settings = VoiceSettings.current()
+    try:
+        behind = account.who_is_behind(settings, job.endpoint)
+    except (DialerError, credentials.Unreadable) as doubt:
+        doubts.stand_back(job, None, doubt)
+        return False
+    if behind.state_id == job.state_id:
+        job.tried = [*job.tried, job.endpoint]
+        DialerJob.objects.filter(pk=job.pk).update(tried=job.tried, endpoint=job.endpoint)
+        return True
+    log.error("message %s: the other end point leads to another dialer", job.message_id)
+    account.second_is_same(settings)
+    if job.message.emergency:
+        _send_once_more(job, behind)
+    else:
+        DialerJob.objects.filter(pk=job.pk).update(
+            endpoint=job.tried[-1],
+            retry_at=clock.now() + WAIT_FOR_FIRST,
+            trouble=_("The message waits: the other end point leads to another dialer."),
+        )
+    return False
+
+
+@transaction.atomic
+def _send_once_more(job: DialerJob, behind: Verified) -> None:
+    """Another dialer gets everything of an emergency that has no result, once. The first one may
+    go on with it; a cancel goes to both."""
+    message = Message.objects.select_for_update().get(pk=job.message_id)
+    if DialerJob.objects.filter(message=message, possibly_doubled=True).exists():
+        return
+    if message.cancel_requested_at is not None:
+        return
+    DialerJob.objects.filter(pk=job.pk).update(result_reason=DOORS_DIFFER, lost_at=clock.now())
+    new = _start_over(message, job)
+    # The first dialer has not been heard of: its job may go on.
+    DialerJob.objects.filter(pk=job.pk).update(result_at=None)
+    DialerJob.objects.filter(pk=new.pk).update(
+        endpoint=job.endpoint,
+        state_id=behind.state_id,
+        epoch=behind.epoch,
+        possibly_doubled=True,
+    )
 
 
 # ------------------------------------------------------------------------------------- deciding
@@ -214,6 +268,34 @@ def _start_over(message: Message, job: DialerJob) -> DialerJob:
 
 
 # -------------------------------------------------------------------------------------- showing
+
+
+@dataclass(frozen=True)
+class History:
+    """That a message had jobs which a dialer lost, and what followed."""
+
+    handed_over_again: bool
+    possibly_doubled: bool
+
+
+def history_of(message_id: int) -> History | None:
+    """None for a message with one job that no dialer lost."""
+    jobs = DialerJob.objects.filter(message_id=message_id)
+    if not jobs.filter(lost_at__isnull=False).exists():
+        return None
+    doubled = jobs.filter(possibly_doubled=True).exists()
+    return History(jobs.filter(current=False).exists(), doubled)
+
+
+def awaiting() -> list[Message]:
+    """The messages that wait for a person's word, the oldest first."""
+    waiting = Message.objects.filter(
+        dialer_jobs__current=True,
+        dialer_jobs__state=DialerJob.State.LOST,
+        cancel_requested_at=None,
+        emergency=False,
+    )
+    return list(waiting.order_by("pk"))
 
 
 def awaits_word(message_id: int) -> int | None:

@@ -10,7 +10,7 @@ no job that was just being made escapes them. Rows end with what the dialer repo
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.models import F, Q, QuerySet
@@ -19,7 +19,7 @@ from dialer_adapters.contract import DialerError, Rejected
 from messenger import clock, results
 from messenger.models import TextConsent
 from messenger.one_at_a_time import only_one
-from voice import account, credentials, doorbell, doubts
+from voice import account, credentials, doorbell, doubts, epochs
 from voice.channel import PHONE_MODES
 from voice.models import DialerBatch, DialerJob, NumberRecall, VoiceSettings
 
@@ -80,7 +80,8 @@ def send_orders(job: DialerJob | None = None) -> bool:
     """Sends the orders that are due: those of the account and those of every job, or of this one.
     Returns whether none of them is left unconfirmed.
 
-    The account's come first: a text is on its way sooner than a call.
+    The account's come first: a text is on its way sooner than a call. The first doubt ends it: an
+    emergency that comes after these waits for one request at most.
     """
     if VoiceSettings.current().paused:
         return False
@@ -93,34 +94,46 @@ def send_orders(job: DialerJob | None = None) -> bool:
         if not alone:
             return False
         due = orders.filter(Q(retry_at=None) | Q(retry_at__lte=clock.now()))
-        by_job: dict[int, list[NumberRecall]] = defaultdict(list)
-        for order in due.select_related("job__message").order_by("pk"):
-            if order.job_id is None:
-                _stop_texts(order)
-            else:
-                by_job[order.job_id].append(order)
-        for listed in by_job.values():
-            for start in range(0, len(listed), NUMBERS_A_REQUEST):
-                _cancel_numbers(listed[start : start + NUMBERS_A_REQUEST])
+        waiting = _grouped(due.select_related("job__message").order_by("pk"))
+        for place, group in enumerate(waiting):
+            doubt = _cancel_numbers(group) if group[0].job_id else _stop_texts(group[0])
+            if doubt is not None:
+                _try_later([order for later in waiting[place:] for order in later], doubt)
+                break
     return not orders.exists()
 
 
-def _stop_texts(order: NumberRecall) -> None:
+def _grouped(orders: Iterable[NumberRecall]) -> list[list[NumberRecall]]:
+    """The orders by request: each STOP alone, then the numbers of each job, some at a time."""
+    by_job: dict[int | None, list[NumberRecall]] = defaultdict(list)
+    for order in orders:
+        by_job[order.job_id].append(order)
+    groups = [[order] for order in by_job.pop(None, [])]
+    for listed in by_job.values():
+        starts = range(0, len(listed), NUMBERS_A_REQUEST)
+        groups += [listed[start : start + NUMBERS_A_REQUEST] for start in starts]
+    return groups
+
+
+def _stop_texts(order: NumberRecall) -> doubts.Doubt | None:
+    """Sends the order; what is in doubt is returned."""
     stands = TextConsent.objects.filter(number=order.number, state=TextConsent.State.OPTED_OUT)
     if not stands.exists():  # the owner has begun anew meanwhile
         _confirm([order], "")
-        return
+        return None
     try:
         account.adapter().set_text_consent(order.number, "OPTED_OUT", str(order.uuid), "messenger")
     except Rejected as error:
         _refused([order], error)
     except (DialerError, credentials.Unreadable) as doubt:
-        _try_later([order], doubt)
+        return doubt
     else:
         _confirm([order], "")
+    return None
 
 
-def _cancel_numbers(orders: list[NumberRecall]) -> None:
+def _cancel_numbers(orders: list[NumberRecall]) -> doubts.Doubt | None:
+    """Sends the orders of a job; what is in doubt is returned."""
     job = orders[0].job
     assert job is not None  # grouped by it
     numbers = sorted({order.number for order in orders})
@@ -131,10 +144,11 @@ def _cancel_numbers(orders: list[NumberRecall]) -> None:
     except Rejected as error:
         _refused(orders, error)
     except (DialerError, credentials.Unreadable) as doubt:
-        _try_later(orders, doubt)
+        return doubt
     else:
         _confirm(orders, "")
         doorbell.collect()
+    return None
 
 
 def _confirm(orders: Iterable[NumberRecall], trouble: str) -> None:
@@ -183,6 +197,18 @@ def jobs_to_cancel(message_id: int) -> list[DialerJob]:
         cancel_confirmed_at=None,
     ).exclude(state=DialerJob.State.LOST)
     return list(jobs.select_related("message"))
+
+
+def canceled_elsewhere(now: datetime) -> QuerySet[DialerJob]:
+    """Jobs that another dialer has, of messages that were canceled in the last day: their cancel is
+    repeated although the message has ended here."""
+    return DialerJob.objects.filter(
+        current=False,
+        result_reason=epochs.DOORS_DIFFER,
+        result_at=None,
+        cancel_confirmed_at=None,
+        message__cancel_requested_at__gt=now - timedelta(days=1),
+    ).filter(Q(retry_at=None) | Q(retry_at__lte=now))
 
 
 def cancel_job(job: DialerJob) -> None:

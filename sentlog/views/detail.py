@@ -18,6 +18,7 @@ from sentlog.forms import ReportForm
 from sentlog.models import Report
 from sentlog.reports.document import message_detail
 from sentlog.views.finding import found_messages
+from sentlog.views.lost import lost_of
 from sentlog.views.seen import Seen, seen_message
 from sentlog.words import STATUS_NOTES, status_text, where
 from voice import collect
@@ -43,6 +44,7 @@ def log_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         | shown
         | {
             "criteria": message.criteria_shown,
+            "lost": lost_of(message, seen.user),
             "detail": message_detail(message, modes, seen.district),
             "report_form": ReportForm(message, shown["figures"]) if may_report else None,
             "reports": Report.objects.filter(message=message, user=seen.user).order_by(

@@ -39,6 +39,14 @@ class Relay:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._hang_up()
+
+    def lead_to(self, port: int) -> None:
+        """From now on connections lead to another port; open ones end."""
+        self.target = port
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         for end in self._open:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

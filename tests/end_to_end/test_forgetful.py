@@ -243,8 +243,8 @@ def test_r2_r3_workers_killed_with_requests_on_their_way(
 ) -> None:
     monkeypatch.setenv("DIALER_ADAPTER", FORGETFUL)
     with Exchange("forgetful", speed=1000, lines=100) as exchange:
-        message = kill_workers_of(exchange, tmp_path, tool, people=500, size=4, kills=3)
-        (judge_r2 if tool == "general" else judge_r3)(message, exchange, kills=3)
+        message = kill_workers_of(exchange, tmp_path, tool, people=240, size=4, kills=2)
+        (judge_r2 if tool == "general" else judge_r3)(message, exchange, kills=2)
 
 
 @pytest.mark.slow

@@ -178,6 +178,7 @@ TABLE = {
     "log_summary": ("GET", EVERYONE),
     "log_cancel": ("GET", (200, 200, 200, FORBIDDEN, FORBIDDEN, FORBIDDEN)),
     "log_refresh": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
+    "log_lost": ("POST", (302, 302, 302, FORBIDDEN, FORBIDDEN, FORBIDDEN)),
     "report_order": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
     "deliveries": ("GET", EVERYONE),
     "delivery": ("GET", EVERYONE),

@@ -17,8 +17,10 @@ from django.utils.translation import gettext as _
 from messenger import continuity, rights
 from messenger.composition import Composition
 from messenger.models import User
+from messenger.reach import may_send_again
 from messenger.status.pulse import stopped_queues
-from messenger.templatetags.shown import clock, moment_words
+from messenger.templatetags.shown import clock, moment_words, number
+from voice import epochs
 from voice.alarms import reason_of
 from voice.models import EmergencyAlarm, VoiceSettings
 from voice.windows import intersect
@@ -100,21 +102,11 @@ def standing_alarms(user: User | AnonymousUser) -> dict[str, Any]:
         .select_related("message")
         .order_by("raised_at")
     ]
+    standing += _lost_banners(user)
     if rights.may(user, rights.SETTINGS_VIEW):
         standing += _queue_banners()
     seen = md5(repr(standing).encode(), usedforsecurity=False).hexdigest()
     return {"standing": standing, "seen": seen, "seconds": ALARM_SECONDS, "watches": True}
-
-
-def _failed_banner(alarm: EmergencyAlarm) -> dict[str, str]:
-    message = alarm.message
-    return {
-        "kind": "error",
-        "title": _("“%(subject)s” was not sent") % {"subject": message.subject},
-        "words": reason_of(message),
-        "url": reverse("log_detail", args=[message.uuid]),
-        "action": _("Open the message"),
-    }
 
 
 def _restored_banners(user: User | AnonymousUser) -> list[dict[str, str]]:
@@ -138,6 +130,17 @@ def _restored_banners(user: User | AnonymousUser) -> list[dict[str, str]]:
     ]
 
 
+def _failed_banner(alarm: EmergencyAlarm) -> dict[str, str]:
+    message = alarm.message
+    return {
+        "kind": "error",
+        "title": _("“%(subject)s” was not sent") % {"subject": message.subject},
+        "words": reason_of(message),
+        "url": reverse("log_detail", args=[message.uuid]),
+        "action": _("Open the message"),
+    }
+
+
 def _emergency_banner(alarm: EmergencyAlarm) -> dict[str, str]:
     message = alarm.message
     words = _(
@@ -151,6 +154,25 @@ def _emergency_banner(alarm: EmergencyAlarm) -> dict[str, str]:
         "url": reverse("log_detail", args=[message.uuid]),
         "action": _("Open the message"),
     }
+
+
+def _lost_banners(user: User | AnonymousUser) -> list[dict[str, str]]:
+    """Messages that wait for the word of somebody who may send them (ruling 24)."""
+    words = _(
+        "The dialer was restored from a backup, or has forgotten the message. Recipients who have "
+        "not been called: %(count)s. They are called only when somebody says so."
+    )
+    return [
+        {
+            "kind": "alarm",
+            "title": _("The dialer has lost “%(subject)s”") % {"subject": message.subject},
+            "words": words % {"count": number(epochs.awaits_word(message.pk) or 0)},
+            "url": reverse("log_detail", args=[message.uuid]),
+            "action": _("Open the message and decide"),
+        }
+        for message in epochs.awaiting()
+        if isinstance(user, User) and may_send_again(user, message)
+    ]
 
 
 def _queue_banners() -> list[dict[str, str]]:
