@@ -72,7 +72,9 @@ def cut(content: bytes) -> Cut | None:
         if run.count("&") != len(_ENTITY.findall(run)):
             return None
         columns = [[_unescape(value) for value in column] for column in columns]
-    properties = [_pairs(value, prefix) for value in extra] if any(extra) else [[] for _ in extra]
+    properties = (
+        [_pairs(value or "", prefix) for value in extra] if any(extra) else [[] for _ in extra]
+    )
     marker = f"<{prefix}:Entry/>" if prefix else "<Entry/>"
     return Cut(f"{head}{marker}{tail}".encode(), columns, properties)
 
