@@ -205,6 +205,7 @@ CELERY_BEAT_SCHEDULER = "config.beat:NotingScheduler"
 # Every queue that some worker must consume; each is probed (`messenger.status.pulse`).
 WORK_QUEUES = queues.WORK_QUEUES
 PULSE_SECONDS = queues.PULSE_SECONDS
+AT_WORK_FILE = queues.AT_WORK_FILE
 
 # --- Mail -----------------------------------------------------------------------------------
 # smtp://user:password@host:587, smtp+tls://..., smtp+ssl://...; without it mail goes to the log.

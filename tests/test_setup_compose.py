@@ -87,7 +87,7 @@ def test_every_process_is_watched_bounded_and_comes_back(services: dict[str, Any
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
     file = services["worker"]["environment"]["AT_WORK_FILE"]
-    for name in ("worker", "worker-urgent", "beat"):
+    for name in ("worker", "worker-urgent", "beat", "spare"):
         assert file in services[name]["healthcheck"]["test"][1]
     assert UP in services["web"]["healthcheck"]["test"][-1]
 

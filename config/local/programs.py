@@ -45,7 +45,7 @@ def web(listener: socket.socket) -> Program:
 
 
 def background(directory: Path) -> list[Program]:
-    """The two workers and beat."""
+    """The two workers, beat, and the one that works while they cannot."""
     # A worker of an urgent message never waits behind a report: it reads no other queue. Four:
     # two emergencies at once are expanded and sent.
     everyday = str(max(4, os.cpu_count() or 4))
@@ -55,6 +55,8 @@ def background(directory: Path) -> list[Program]:
         _celery("worker", *_worker_words("worker", QUEUES, everyday)),
         # No pid file: after a kill -9 a stale one would keep beat from starting.
         _celery("beat", "beat", "--schedule", schedule, "--pidfile", ""),
+        # Without Redis nobody hears a bell: an emergency goes out all the same (R7).
+        Program("spare", tuple(manage("tick", "--every", "5", "--spare"))),
     ]
 
 

@@ -10,12 +10,14 @@ import logging
 import time
 from argparse import ArgumentParser
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import redis
 from celery import current_app
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from messenger import doorbell
@@ -46,11 +48,13 @@ class Command(BaseCommand):
         if options["alone"] or spare:
             doorbell.work_here()
         while True:
-            close_old_connections()
+            _renew_connections()
             if not spare or _nobody_works():
                 _tick(with_probes=not spare)
             if not spare:
                 pulse.note_beat()
+            if settings.AT_WORK_FILE:
+                Path(settings.AT_WORK_FILE).touch()
             if not options["every"]:
                 return
             time.sleep(options["every"])
@@ -63,7 +67,15 @@ class Command(BaseCommand):
             log.warning("without its database: %s", type(error).__name__)
             return
         if found:
-            raise CommandError(" ".join(f"{each.words} {each.advice}" for each in found))
+            said = " ".join(f"{each.words} {each.advice}" for each in found)
+            raise CommandError(f"tick does not start. {said}")
+
+
+def _renew_connections() -> None:
+    """Gives up what PostgreSQL has ended meanwhile; the next statement connects anew."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _tick(*, with_probes: bool) -> None:
@@ -77,7 +89,7 @@ def _tick(*, with_probes: bool) -> None:
                 doorbell.ring(task, *args, queue=entry["options"]["queue"])
         except Exception:  # one broken tick must not stop the others
             log.exception("tick %s", name)
-            close_old_connections()  # PostgreSQL may have ended it
+            _renew_connections()
 
 
 def _nobody_works() -> bool:
