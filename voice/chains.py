@@ -42,7 +42,7 @@ _CHAINS = """
                     ELSE '' END || ']', ',' ORDER BY step) FILTER (WHERE first) AS content
         FROM (
             SELECT d.chain, d.step,{id} d.mode, d.device, d.address, d.extension, d.student_id,
-                d.recipient_id, d.school_id, d.contact_point_id, z.time_zone AS zone,
+                d.recipient_id, {school}, d.contact_point_id, z.time_zone AS zone,
                 lag(d.step) OVER (PARTITION BY d.chain ORDER BY d.step, d.id)
                     IS DISTINCT FROM d.step AS first
             FROM messenger_delivery d
@@ -83,10 +83,9 @@ _ABOUT_SEVERAL = {
             CASE WHEN min(student_id) = max(student_id) THEN min(student_id) END AS student_id,
             min(recipient_id) AS lowest, max(recipient_id) AS highest,
             CASE WHEN min(school_id) = max(school_id) THEN min(school_id) END AS school_id,
-            string_agg(DISTINCT {voice}, ',' ORDER BY {voice}) AS schools,""".replace(
-        "{voice}",
-        "CASE WHEN school_id = ANY(%(voices)s) THEN school_id::text ELSE '' END",
-    ),
+            string_agg(DISTINCT {voice}, ',' ORDER BY {voice}) AS schools,""",
+    "voice": """CASE WHEN school_id = ANY(%(voices)s) THEN school_id::text
+            WHEN school_id IS NOT NULL THEN '' END""",
     "schools": "text",
     "schools_of": "schools",
 }
@@ -165,12 +164,16 @@ def content_of(message: Message, batch: DialerBatch) -> tuple[str, int, int]:
     """What the open rows of a batch's chains amount to now: (content, chains, steps)."""
     rows = "d.chain BETWEEN %(first)s AND %(last)s"
     span = {"message": message.pk, "first": batch.first_chain, "last": batch.last_chain}
+    # Rows of later slices may hang on these chains (a text that goes out once): they keep a step
+    # alive, and do not change what the chain says.
+    slice_end = (batch.first_chain or 0) // ROWS_PER_SLICE * ROWS_PER_SLICE + ROWS_PER_SLICE
+    school = f"CASE WHEN d.id <= {slice_end} THEN d.school_id END AS school_id"
     with connection.cursor() as cursor:
         cursor.execute(_PLAN)
-        own = _own_words(message, cursor, rows, span)
+        own = _own_words(message, cursor, rows, span, school)
         cursor.execute(
             f"""
-            WITH {_chains(message, rows)}
+            WITH {_chains(message, rows, school)}
             SELECT coalesce('[' || string_agg(content, ',' ORDER BY chain) || ']', '[]'),
                 count(*), coalesce(sum(steps), 0)
             FROM made""",
@@ -181,13 +184,14 @@ def content_of(message: Message, batch: DialerBatch) -> tuple[str, int, int]:
         return content, int(chains), int(steps)
 
 
-def _chains(message: Message, rows: str) -> str:
+def _chains(message: Message, rows: str, school: str = "d.school_id") -> str:
     """The CTEs of a message's chains (see `_CHAINS`): one text for each way of bundling, so that
     the usual one does no more than it needs."""
     parts = {
         **_PARTS[ledger.bundling_of(message)],
         "order": _AT_ONCE if message.settings_frozen.get("simultaneous") else "",
         "rows": rows,
+        "school": school,
     }
     text = _CHAINS
     for name, part in parts.items():
@@ -220,19 +224,22 @@ def _schools_with_own(message: Message) -> list[str]:
     return sorted(prompts.union(frozen.get("caller_ids", {})), key=int)
 
 
-def _own_words(message: Message, cursor: Any, rows: str, span: dict[str, Any]) -> Own:
+def _own_words(
+    message: Message, cursor: Any, rows: str, span: dict[str, Any], school: str = "d.school_id"
+) -> Own:
     """What the chains of these rows say instead of the job's script, and from which number."""
     schools = _schools_with_own(message)
     if not schools or ledger.bundling_of(message) == Bundling.NONE:
         return own_words(message, schools)
-    about = _ABOUT_SEVERAL["about"]
+    voice = _ABOUT_SEVERAL["voice"]
     cursor.execute(
-        f"""SELECT DISTINCT schools FROM (
-            SELECT {about} chain FROM messenger_delivery d
-            WHERE d.message_id = %(message)s AND d.state <> 'done' AND {rows} GROUP BY chain) g""",
+        f"""SELECT DISTINCT string_agg(DISTINCT {voice}, ',' ORDER BY {voice}) FROM (
+                SELECT d.chain, {school} FROM messenger_delivery d
+                WHERE d.message_id = %(message)s AND d.state <> 'done' AND {rows}
+            ) s GROUP BY chain""",
         {**span, "voices": [int(school) for school in schools]},
     )
-    return own_words(message, [row[0] for row in cursor.fetchall()])
+    return own_words(message, [row[0] for row in cursor.fetchall() if row[0] is not None])
 
 
 def own_words(message: Message, together: Iterable[str]) -> Own:

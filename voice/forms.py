@@ -171,7 +171,8 @@ class CallingForm(forms.ModelForm):
         }
         help_texts = {
             "bundle_messages": _(
-                "Messages for the same number are said in one call, one after the other."
+                "A person or household is called once about several students: the same words are "
+                "said once, others one after the other."
             ),
             "text_sender": _("The short code or number that texts come from."),
         }

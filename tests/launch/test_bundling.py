@@ -2,7 +2,6 @@
 A3-09, B3-12). What the switchboard dials is proven in `tests/end_to_end/test_bundled_calls.py`."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -22,6 +21,16 @@ from messenger.models import (
 from messenger.models.delivery import ROWS_PER_SLICE
 from messenger.roster.families import recompute_families
 from sentlog.counting import count
+from tests.launch.joining import (
+    EVERYTHING,
+    SAME_WHETHER_BUNDLED,
+    calls,
+    morning_world,
+    numbers,
+    rows_at,
+    steps_of,
+    values_of,
+)
 from tests.launch.sending import confirmed, draft, expand_all, launched, verified_account
 from tests.launch.test_results import entry, read
 from tests.world import (
@@ -31,12 +40,10 @@ from tests.world import (
     add_phone,
     add_staff,
     add_student,
-    build_world,
     relate,
 )
 from voice import chains
-from voice.management.commands.set_up_demo import morning_zone
-from voice.models import CallChain, DialerBatch, DialerJob, VoiceSettings
+from voice.models import CallChain, CustomerAccount, DialerBatch, DialerJob, VoiceSettings
 from voice.sound_models import CallerChoice, CallerNumber, Prompt
 
 pytestmark = pytest.mark.django_db
@@ -44,46 +51,12 @@ pytestmark = pytest.mark.django_db
 HOME = ["+16125550225"]
 MOM = ["+16125557735", "+16125553218", "+16125554454"]  # cell, work, other
 DAD = ["+16125557736", "+16125553219", "+16125554455"]
-SAME_WHETHER_BUNDLED = (
-    *("id", "recipient_id", "student_id", "mode", "address", "extension", "device", "step"),
-    *("duplicate", "state", "outcome"),
-)
-
-
-def morning_world() -> World:
-    world = build_world()
-    world.district.time_zone = morning_zone(timezone.now())
-    world.district.save()
-    return world
 
 
 @pytest.fixture
 def world() -> World:
     verified_account(bundle_messages=True)
     return morning_world()
-
-
-def calls(message: Message) -> list[dict[str, Any]]:
-    """The chains as they were frozen for the dialer."""
-    batches = DialerBatch.objects.filter(job__message=message, total_chains=None)
-    return [row for batch in batches.order_by("number") for row in json.loads(batch.content)]
-
-
-def numbers(message: Message) -> list[list[str]]:
-    return sorted([step[2] for step in row["s"]] for row in calls(message))
-
-
-def rows_at(message: Message, number: str, mode: str = "voice") -> list[Delivery]:
-    found = Delivery.objects.filter(message=message, address=number, mode=mode)
-    return list(found.order_by("id"))
-
-
-def steps_of(rows: Iterable[Delivery]) -> set[tuple[int | None, int | None]]:
-    return {(row.chain, row.step) for row in rows}
-
-
-def values_of(message: Message, *fields: str) -> list[tuple[Any, ...]]:
-    return list(Delivery.objects.filter(message=message).order_by("id").values_list(*fields))
 
 
 def words(part: list[list[str | None]]) -> list[str | None]:
@@ -175,6 +148,10 @@ def test_one_call_says_each_schools_words_and_the_message_once(world: World) -> 
     )
     number = CallerNumber.objects.create(number="+16125550111", verified_at=timezone.now())
     CallerChoice.objects.create(number=number, school=world.high)
+    for school in (world.high, world.elementary):
+        CustomerAccount.objects.create(
+            kind="school", school=school, customer_id=f"S-{school.pk}", state_id="state-1"
+        )
     message = launched(voice_text="No school.")
     both, _other = rows_of_siblings(world, message)
     (row,) = [row for row in calls(message) if row["r"] == str(both.chain)]
@@ -189,6 +166,7 @@ def test_one_call_says_each_schools_words_and_the_message_once(world: World) -> 
     (alone,) = [row for row in calls(message) if row["s"][0][2] == "+16125550341"]
     assert words(alone["x"]["live"])[1] == "Hello from Prairie High."
     assert alone["c"] == "+16125550111"
+    assert alone["u"] == f"S-{world.high.pk}"
 
 
 def test_a_text_goes_with_the_calls_of_the_first_student(world: World) -> None:
@@ -373,9 +351,6 @@ def started(**content: Any) -> Message:
     return message
 
 
-EVERYTHING = (*SAME_WHETHER_BUNDLED, "chain")
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("content", KINDS, ids=["recipient", "number"])
 @pytest.mark.parametrize("seen", ["all", "none"])
@@ -443,6 +418,23 @@ def test_a_slice_that_was_cut_off_is_made_again_the_same(
     assert len(died) == cut.slices.count()
     assert values_of(cut, *EVERYTHING) == values_of(whole, *EVERYTHING)
     assert calls(cut) == calls(whole)
+
+
+@pytest.mark.parametrize("content", [*KINDS, {"simultaneous": True}])
+def test_a_batch_that_is_frozen_anew_says_the_same(
+    world: World, small_slices: None, content: dict[str, Any]
+) -> None:
+    """Nothing changed meanwhile: the same content, byte by byte, for every way of bundling."""
+    add_shared_phones(world)
+    Prompt.objects.create(
+        kind="greeting", words="Hello from Prairie High.", school=world.high, language="en-US"
+    )
+    message = started(**content)
+    expand_all(message)
+    batches = DialerBatch.objects.filter(job__message=message, total_chains=None)
+    assert batches.count() > 4
+    for batch in batches:
+        assert chains.content_of(message, batch) == (batch.content, batch.chains, batch.steps)
 
 
 # -------------------------------------------------------------------------------- their order
