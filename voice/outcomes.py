@@ -29,14 +29,17 @@ def outcome_of(code: int | None, disposition: str = "") -> str:
     """The ledger's outcome for a result: '' while it is pending.
 
     A canceled step has a disposition and no code (contract 6). A call that was not placed in its
-    window is expired; every other class keeps its name.
+    window is expired; an email that the provider sent instead says nothing of the phone (B6-41);
+    every other class keeps its name.
     """
     if code is None:
         return "canceled" if disposition == "CANCELLED" else "unknown"
     if code in (CALL_EXPIRED, LOCAL_TIME_RESTRICTED):
         return "expired"
-    outcome = lookup(code).outcome_class
-    return "" if outcome == "pending" else str(outcome)
+    entry = lookup(code)
+    if entry.outcome_class == "successful" and not entry.contacts_by_phone:
+        return "unknown"
+    return "" if entry.outcome_class == "pending" else str(entry.outcome_class)
 
 
 def describe(code: int) -> CodeWords:
