@@ -149,7 +149,9 @@ def _send_once_more(job: DialerJob, behind: Verified) -> None:
         return
     if message.cancel_requested_at is not None:
         return
-    DialerJob.objects.filter(pk=job.pk).update(result_reason=DOORS_DIFFER, lost_at=clock.now())
+    DialerJob.objects.filter(pk=job.pk).update(
+        endpoint=job.tried[-1], result_reason=DOORS_DIFFER, lost_at=clock.now()
+    )
     new = _start_over(message, job)
     # The first dialer has not been heard of: its job may go on.
     DialerJob.objects.filter(pk=job.pk).update(result_at=None)
