@@ -307,11 +307,33 @@ _JOIN_LATEST_STEPS = """
 # -------------------------------------------------------------------------------------- closing
 
 
+# Rows that hang on the chain of an earlier slice, and there are few, end as the row that was there
+# first; not when that was taken back (`recheck`).
+_TAKE_ENDS_OF_STEPS = f"""
+    WITH late AS MATERIALIZED (
+        SELECT id, chain, step FROM messenger_delivery
+        WHERE message_id = %(message)s AND state <> 'done'
+            AND chain <= id / {ROWS_PER_SLICE} * {ROWS_PER_SLICE}
+    ), first AS (
+        SELECT DISTINCT ON (d.chain, d.step) d.*
+        FROM messenger_delivery d
+        WHERE d.message_id = %(message)s AND d.state = 'done'
+            AND (d.chain, d.step) IN (SELECT chain, step FROM late)
+            AND d.reason <> 'relationship_ended'
+        ORDER BY d.chain, d.step, d.id
+    )
+    UPDATE messenger_delivery d SET state = 'done', outcome = f.outcome, code = f.code,
+        confirmed = f.confirmed, reason = f.reason, result_at = f.result_at, tries = f.tries
+    FROM late l JOIN first f ON f.chain = l.chain AND f.step = l.step
+    WHERE d.message_id = %(message)s AND d.id = l.id"""
+
+
 def settle(message_id: int, now: datetime) -> int:
     """Gives open rows of a message what their step already got. Returns the number of rows.
 
-    Needed once, at the end: a row of a later slice may hang on a step whose result came first, and
-    a step whose last try was pending (code 17, -39) ends with that code.
+    Needed once, at the end: a row of a later slice may hang on a step whose result came first
+    (also one without a try, as after key 0), and a step whose last try was pending (code 17, -39)
+    ends with that code.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -336,6 +358,8 @@ def settle(message_id: int, now: datetime) -> int:
             {"message": message_id},
         )
         rows = cursor.rowcount
+        cursor.execute(_TAKE_ENDS_OF_STEPS, {"message": message_id})
+        rows += cursor.rowcount
         if rows:
             results_changed(cursor, [message_id], now)
     return int(rows)

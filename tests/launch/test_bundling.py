@@ -420,6 +420,55 @@ def test_a_slice_that_was_cut_off_is_made_again_the_same(
     assert calls(cut) == calls(whole)
 
 
+def expand_until(message: Message, number: str, mode: str) -> Delivery:
+    """Expands slice by slice until a number has its first row."""
+    while not rows_at(message, number, mode):
+        assert lifecycle.expand_next(message.pk)
+    return rows_at(message, number, mode)[0]
+
+
+@pytest.mark.parametrize("mode", ["voice", "text"])
+def test_a_row_that_comes_after_its_steps_end_ends_the_same(
+    world: World, small_slices: None, mode: str
+) -> None:
+    """Key 0 stopped the chain before the number was called, and before the next slice was made."""
+    add_shared_phones(world)
+    message = started(names_recipients=True)
+    first = expand_until(message, SHARED, mode)
+    DialerJob.objects.filter(message=message).update(submitted_at=timezone.now())
+    stopped = {"disposition": "CANCELLED", "reason": "CHAIN_STOPPED", "attempt_number": None}
+    read(entry(message, first.chain, first.step, entry_type="STEP_RESULT", **stopped))
+    expand_all(message)
+    now = timezone.now()
+    assert {row.state for row in rows_at(message, SHARED, mode)} == {"done", "pending"}
+    assert ledger.settle(message.pk, now) > 0
+    assert {(row.outcome, row.reason) for row in rows_at(message, SHARED, mode)} == {
+        ("canceled", "CHAIN_STOPPED")
+    }
+    assert ledger.settle(message.pk, now) == 0
+
+
+@pytest.mark.parametrize("mode", ["voice", "text"])
+def test_a_row_does_not_hang_on_a_step_that_was_taken_back(
+    world: World, small_slices: None, mode: str
+) -> None:
+    """The first slice's relationship ended before its batch left, and its step with it: the next
+    person of the number is called in a step of their own."""
+    add_shared_phones(world)
+    message = started(names_recipients=True)
+    first = expand_until(message, SHARED, mode)
+    Relationship.objects.filter(guardian=first.recipient).delete()
+    now = timezone.now()
+    base = first.id // ROWS_PER_SLICE * ROWS_PER_SLICE
+    span = (base, base + ROWS_PER_SLICE)
+    assert ledger.recheck(message.pk, span, lifecycle.today(now), now)
+    expand_all(message)
+    kept = [row for row in rows_at(message, SHARED, mode) if row.state != "done"]
+    assert kept
+    assert len(steps_of(kept)) == 1
+    assert steps_of(kept).isdisjoint(steps_of([first]))
+
+
 @pytest.mark.parametrize("content", [*KINDS, {"simultaneous": True}])
 def test_a_batch_that_is_frozen_anew_says_the_same(
     world: World, small_slices: None, content: dict[str, Any]
