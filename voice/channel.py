@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 
 from dialer_adapters.call_codes import CODES
 from dialer_adapters.contract import DialerError, FrozenJob, LocalHours, Redial
+from dialer_adapters.contract import StopOn as StopOnWord
 from messenger.audience.placing import Bundling
 from messenger.audience.preview import Preview
 from messenger.channels.registry import Frozen
 from messenger.composition import Composition
 from messenger.models import District, LaunchSlice, Message, Mode
 from voice import account, caller_ids, capacity, chains, credentials, doorbell, recordings, script
-from voice.models import DialerBatch, DialerJob, VoiceSettings
+from voice.models import DialerBatch, DialerJob, StopOn, VoiceSettings
 from voice.windows import (
     LOCAL_EARLIEST,
     LOCAL_LATEST,
@@ -33,6 +34,12 @@ from voice.windows import (
 
 log = logging.getLogger(__name__)
 
+# The wire's words; key 0 always counts.
+STOP_ON: dict[StopOn, tuple[StopOnWord, ...]] = {
+    StopOn.CONFIRM: ("CONFIRM",),
+    StopOn.LIVE: ("CONFIRM", "LIVE"),
+    StopOn.MACHINE: ("CONFIRM", "LIVE", "MACHINE"),
+}
 PHONE_MODES = (Mode.VOICE.value, Mode.TEXT.value)
 
 
@@ -94,6 +101,8 @@ class PhoneChannel:
             "ring_seconds": settings.ring_seconds,
             "leave_message": settings.leave_message,
             "redial_machine": settings.redial_machine,
+            # In an emergency somebody who only picked up has not yet heard it.
+            "stop_on": StopOn.CONFIRM.value if composition.emergency else settings.stop_on,
             "result_timeout": settings.emergency_result_timeout
             if composition.emergency
             else settings.result_timeout,
@@ -273,6 +282,7 @@ def frozen_job(message: Message) -> FrozenJob:
             else "STOP",
         ),
         script=script.build(frozen, text=message.text_body, names=recordings.dialer_names(message)),
+        stop_on=STOP_ON[StopOn(frozen.get("stop_on", StopOn.CONFIRM))],
         machine_action="LEAVE_MESSAGE" if frozen["leave_message"] else "HANG_UP",
         start_policy="IMMEDIATE" if message.emergency else "WHEN_SEALED",
         ring_seconds=int(frozen["ring_seconds"]),

@@ -157,6 +157,7 @@ class CallingForm(forms.ModelForm):
             "ring_seconds",
             "leave_message",
             "redial_machine",
+            "stop_on",
             "bundle_messages",
             "text_sender",
             "result_timeout",
@@ -170,6 +171,10 @@ class CallingForm(forms.ModelForm):
             "emergency_result_timeout": _("The same for an emergency"),
         }
         help_texts = {
+            "stop_on": _(
+                "The next number is dialed all the same after a voicemail or a call that nobody "
+                "confirmed, unless you choose so here. An emergency stops at key 0 alone."
+            ),
             "bundle_messages": _(
                 "A person or household is called once about several students: the same words are "
                 "said once, others one after the other."
@@ -194,6 +199,7 @@ class CallingForm(forms.ModelForm):
         ):
             label = self.fields[name].label
             self.fields[name] = forms.IntegerField(label=label, min_value=low, max_value=high)
+        self.fields["stop_on"].required = False
         order = [*District.current().device_order, *ORDERED_DEVICES]
         order = list(dict.fromkeys(device for device in order if device in ORDERED_DEVICES))
         choices = [(device.value, device.label) for device in ORDERED_DEVICES]
@@ -205,6 +211,10 @@ class CallingForm(forms.ModelForm):
     def devices(self) -> list[forms.BoundField]:
         """The fields of the order of devices, for the page."""
         return [self[name] for name in PLACES]
+
+    def clean_stop_on(self) -> str:
+        """What was not asked stays as it is."""
+        return str(self.cleaned_data["stop_on"] or self.instance.stop_on)
 
     def clean_text_sender(self) -> str:
         """Empty leaves the choice to the dialer."""

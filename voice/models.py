@@ -24,6 +24,14 @@ class SecondDoor(models.TextChoices):
     REFUSED = "refused", _("Refused")
 
 
+class StopOn(models.TextChoices):
+    """What ends a chain, besides having dialed all of it (X-45)."""
+
+    CONFIRM = "confirm", _("They press 0")
+    LIVE = "live", _("A person answers")
+    MACHINE = "machine", _("A person or an answering machine answers")
+
+
 class VoiceSettings(models.Model):
     """The Voice Settings tab (singleton row, id 1).
 
@@ -66,6 +74,12 @@ class VoiceSettings(models.Model):
     ring_seconds = models.PositiveSmallIntegerField(default=30)
     leave_message = models.BooleanField(_("Leave a message on answering machines"), default=True)
     redial_machine = models.BooleanField(_("Redial after an answering machine"), default=False)
+    stop_on = models.CharField(
+        _("A person's other phones are left alone when"),
+        max_length=7,
+        choices=StopOn.choices,
+        default=StopOn.CONFIRM,
+    )
     bundle_messages = models.BooleanField(
         _("Allow Multiple Messages in a Single Call"), default=False
     )

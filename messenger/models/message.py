@@ -38,7 +38,8 @@ class Message(models.Model):
         Waiting ──launch──→ In-Progress ──all modes final──→ Sent
            │                    │  └──results overdue──→ Error ──refresh──→ Sent | Failed
            │                    ├──job refused──→ Failed
-           └─cancel─→ Canceled  └──cancel──→ Canceled IP
+           ├─cancel─→ Canceled  └──cancel──→ Canceled IP
+           └─window missed─→ Failed
 
     A cancel is a fact from the moment `cancel_requested_at` is set: every claim looks at it. The
     status follows when the dialer has confirmed (until then the page says "cancel requested").

@@ -88,6 +88,7 @@ def cancel_in_the_middle(message: Message, exchange: Exchange, seconds: float) -
         lifecycle.request_cancel(message.pk, sender())
         dispatch_message(message.pk)
         sending.result()
+    sweep_phone()  # the tick, in place of a ring that no worker hears here
     finish(message)
     canceled_at = message.cancel_requested_at
     assert canceled_at is not None
@@ -231,3 +232,36 @@ def test_s2_a_send_that_is_put_off_past_its_window_is_not_made(
     rows = Delivery.objects.filter(message=message).exclude(chain=None)
     assert set(rows.values_list("outcome", "code")) == {("expired", -11)}
     assert switchboard.books(message).jobs == 0
+
+
+@pytest.mark.parametrize(
+    ("stop_on", "tool", "calls"),
+    [
+        ("confirm", "general", 3),
+        ("live", "general", 2),
+        ("machine", "general", 1),
+        ("machine", "emergency", 3),
+    ],
+)
+def test_what_ends_a_chain_is_the_district_s_choice(
+    world: World, switchboard: Exchange, stop_on: str, tool: str, calls: int
+) -> None:
+    """X-45: only key 0 by default; a person, or a machine too, when the district says so, and never
+    in an emergency. Mom's numbers: a machine, a person who presses nothing, a person."""
+    open_account(switchboard, stop_on=stop_on)
+    set_numbers(
+        {
+            "+16125557735": "+16515550120",
+            "+16125553218": "+16515550110",
+            "+16125554454": "+16515550111",
+        }
+    )
+    message = confirmed([world.elementary], grades=("05",), tool=tool)
+    hand_over(message)
+    finish(message)
+    rows = Delivery.objects.filter(message=message, recipient=world.mom)
+    own = rows.exclude(device="household")
+    assert own.filter(tries__gt=0).count() == calls
+    left = own.filter(tries=0)
+    assert set(left.values_list("outcome", "reason")) <= {("canceled", "CHAIN_STOPPED")}
+    switchboard.judge(message)

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer_adapters.chain_engine import MACHINE, Policy
 from dialer_adapters.contract import Segment
+from dialer_adapters.switchboard.lines.simulated import decide_call
 from messenger.audience.preview import Preview
 from messenger.composition import Composition
 from tests.launch.sending import draft, launched, verified_account
 from tests.world import World, build_world
 from voice import capacity
-from voice.capacity import Load, count_left_over, roughly, seconds_a_call, tries_a_number
+from voice.capacity import DIALING, Load, count_left_over, roughly, seconds_a_call, tries_a_number
 from voice.models import CallChain, DialerBatch
 from voice.windows import Window
 
@@ -62,6 +64,24 @@ def test_more_lines_more_time_and_fewer_words_never_leave_more_over(
 )
 def test_an_estimate_shows_two_digits(count: int, shown: int) -> None:
     assert roughly(count) == shown
+
+
+def test_the_estimate_lies_near_the_town_and_never_below() -> None:
+    """2,000 ordinary numbers of the switchboard's town, each dialed as a job would: those people
+    hang up early, which an estimate must not count on."""
+    policy = Policy(max_attempts=1 + LOAD.redials)
+    line_seconds = tries = 0.0
+    for number in range(2_000):
+        for attempt in range(1, policy.max_attempts + 1):
+            call = decide_call(f"+1612{7_000_000 + number}", None, attempt, seed=1)
+            words = LOAD.machine if call.code == MACHINE else LOAD.live
+            line_seconds += DIALING + call.ring_seconds + call.talk_seconds * words
+            tries += 1
+            if not policy.redials(call.code, once_used=attempt > 1):
+                break
+    needed = seconds_a_call(LOAD) * tries_a_number(LOAD)
+    assert 1.0 <= needed / (line_seconds / 2_000) <= 1.5
+    assert 0.9 <= tries_a_number(LOAD) / (tries / 2_000) <= 1.15
 
 
 def test_words_recordings_and_signs_have_a_length() -> None:
@@ -114,17 +134,18 @@ def test_nothing_is_said_when_everything_fits_or_nobody_knows_the_lines(world: W
     assert "longer dialing window" in words
 
 
-def test_calls_bundled_are_fewer_and_longer(world: World) -> None:
+def test_several_messages_in_one_call_are_fewer_calls(world: World) -> None:
     settings = verified_account(bundle_messages=False)
     composition = Composition.from_draft(draft())
-    counted = Preview(dials=3_000, chains=2_000, calls=1_000)
-    alone = capacity.load_of(composition, counted, settings, timedelta(hours=1))
+    counted = Preview(dials=3_000, chains=2_000, joined_dials=1_000, joined_chains=700)
+    hour = timedelta(hours=1)
+    alone = capacity.load_of(composition, counted, settings, hour)
     settings.bundle_messages = True
-    together = capacity.load_of(composition, counted, settings, timedelta(hours=1))
+    together = capacity.load_of(composition, counted, settings, hour)
     assert alone is not None
     assert together is not None
-    assert (alone.dials, together.dials) == (3_000, 1_000)
-    assert together.live == pytest.approx(3 * alone.live)
+    assert (alone.dials, alone.chains) == (3_000, 2_000)
+    assert (together.dials, together.chains) == (1_000, 700)
 
 
 def test_schools_whose_day_is_over_are_named(world: World) -> None:
