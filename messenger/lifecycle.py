@@ -156,8 +156,8 @@ def is_due(message: Message, now: datetime) -> bool:
 @transaction.atomic
 def launch(message_id: int) -> bool:
     """Starts a due message: stores its plan and makes it In-Progress. False when it is not Waiting,
-    not due, canceled or held (`continuity`); a second call finds it started. One whose dialing window is over is never
-    started: it ends here (S4), and is not moved to another day (X-27)."""
+    not due, canceled or held (`continuity`); a second call finds it started. One whose dialing
+    window is over is never started: it ends here (S4), and is not moved to another day (X-27)."""
     message = Message.objects.select_for_update().get(pk=message_id)
     now = clock.now()
     if message.status != Status.WAITING or message.cancel_requested_at:
