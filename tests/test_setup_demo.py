@@ -20,7 +20,7 @@ from config.local.services import remove_directory
 from tests.processes import processes_of
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_SECONDS = 120
+READY_SECONDS = 240
 ELSEWHERE = ("DATABASE_URL", "SWITCHBOARD_DATABASE_URL", "REDIS_URL", "MAKELEVEL", "PORT", "SIZE")
 
 

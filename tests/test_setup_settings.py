@@ -10,7 +10,7 @@ from django.core.management import load_command_class
 
 ROOT = Path(__file__).resolve().parent.parent
 # Set by the project itself for processes of its own.
-NOT_FOR_OPERATORS = {"DJANGO_SETTINGS_MODULE", "MAKELEVEL"}
+NOT_FOR_OPERATORS = {"DJANGO_SETTINGS_MODULE", "MAKELEVEL", "SWITCHBOARD_ACCOUNT"}
 
 
 def rows(page: str, heading: str) -> dict[str, list[str]]:

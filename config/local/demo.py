@@ -37,18 +37,27 @@ def main() -> int:
 def run(copy: Installation) -> None:
     """Set everything up, say how to use it, follow the first message and stay."""
     began = time.monotonic()
+    size = os.environ.get("SIZE") or "3000"
+    copy.begin_roster(size)
     say("Preparing the databases ...")
     copy.migrate()
-    say("Starting the switchboard, the pages, the workers ...")
-    users = copy.set_up_district(copy.start_switchboard())
+    say("Starting the switchboard, our telephone company ...")
+    endpoint = copy.start_switchboard()
+    say("Making the district's account, users, caller ID and prompts ...")
+    users = copy.set_up_district(endpoint)
+    say("Starting the pages and the workers ...")
     port = os.environ.get("PORT")
     address = copy.start_web(int(port or 8000), or_next=0 if port else 50)
     copy.start_background()
-    say("Making up a district and importing its roster ...")
-    copy.import_roster(copy.generate_roster(os.environ.get("SIZE") or "3000"))
+    say(
+        f"Importing the roster of {size} made-up people (with mistakes, as real ones have them) ..."
+    )
+    copy.import_roster(copy.generate_roster())
+    say("Sending the first message ...")
     copy.await_page(address)
     message = copy.send_message()
-    say(describe(address, users, copy.directory, time.monotonic() - began))
+    board = endpoint.removesuffix("soap")
+    say(describe(address, board, users, copy.directory, time.monotonic() - began))
     follow = programs.manage("follow_message", message)
     show_progress(copy.supervisor.lines_of(follow))
     while True:
@@ -56,13 +65,15 @@ def run(copy: Installation) -> None:
         time.sleep(0.2)
 
 
-def describe(address: str, users: str, directory: Path, seconds: float) -> str:
+def describe(address: str, board: str, users: str, directory: Path, seconds: float) -> str:
     """The block that says where to look and how to get in."""
     rule = "─" * 72
     lines = "\n".join(f"   {line}" for line in users.splitlines())
     return (
         f"\n{rule}\n   {address}   (ready after {seconds:.0f} s)\n\n{lines}\n\n"
-        f"   logs: {directory / 'log'}\n   Ctrl-C stops everything.\n{rule}\n"
+        "   A demo: everybody in it is made up, and no phone rings outside this machine.\n"
+        f"   The lines at work: {board}\n"
+        f"   Logs: {directory / 'log'}\n   Ctrl-C stops everything.\n{rule}\n"
     )
 
 

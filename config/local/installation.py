@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -43,20 +44,23 @@ class Installation:
             "STATIC_ROOT": str(directory / "static"),
             # The switchboard of this copy speaks plain http on the loopback.
             "DIALER_ALLOW_LOOPBACK": "1",
+            "SWITCHBOARD_ACCOUNT": SWITCHBOARD_ACCOUNT,
         }
         (directory / "static").mkdir(exist_ok=True)
         logs = directory / "log"
         self.supervisor = Supervisor(services, environment, logs, restart=restart, say=say)
         self.steps = Steps(directory / f"set-up-{name_database(services)}.json")
+        self.bundle = directory / "roster.zip"
+        self._generating: subprocess.Popen[bytes] | None = None
 
     def manage(self, *words: str) -> str:
         """Run a management command to its end; what it printed."""
         return "\n".join(self.supervisor.lines_of(programs.manage(*words)))
 
     def migrate(self) -> None:
-        """Bring both databases up to date."""
-        for line in self.supervisor.lines_of([sys.executable, "-m", "config.local.migrate"]):
-            say(f"  {line}")
+        """Bring both databases up to date, and make our account at the switchboard."""
+        command = [sys.executable, "-m", "config.local.migrate"]
+        show_progress(self.supervisor.lines_of(command))
 
     def start_switchboard(self) -> str:
         """Start the telephone company, on its port of last time if that is free; its address."""
@@ -85,7 +89,6 @@ class Installation:
         password = self.keys["SWITCHBOARD_PASSWORD"]
         # One word each: a password may begin with a dash.
         account = (f"--username={SWITCHBOARD_ACCOUNT}", f"--password={password}")
-        self.steps.once("account", lambda: self.manage("switchboard_account", *account))
 
         def set_up() -> str:
             return self.manage("set_up_demo", "--endpoint", endpoint, *account)
@@ -96,12 +99,20 @@ class Installation:
         self.steps.note("endpoint", endpoint)
         return users
 
-    def generate_roster(self, size: str) -> Path:
-        """Write the made-up district's OneRoster bundle."""
-        bundle = self.directory / "roster.zip"
-        words = ("--size", size, "--out", str(bundle), "--zip")
-        self.steps.once("roster", lambda: self.manage("demo_district", *words))
-        return bundle
+    def begin_roster(self, size: str) -> None:
+        """Begin to write the made-up district's OneRoster bundle: it takes as long as the databases
+        take to get ready, and needs none of them."""
+        if "import" in self.steps.done:
+            return
+        words = ("--size", size, "--out", str(self.bundle), "--zip")
+        self._generating = self.supervisor.begin("roster", programs.manage("demo_district", *words))
+
+    def generate_roster(self) -> Path:
+        """The made-up district's bundle, once it is written."""
+        if self._generating is not None:
+            self.supervisor.finish("roster", self._generating)
+            self._generating = None
+        return self.bundle
 
     def import_roster(self, bundle: Path) -> None:
         """Read the bundle with the real importer and say how it goes."""

@@ -182,6 +182,27 @@ class Supervisor:
                 f"{last_lines(log_path)}"
             )
 
+    def begin(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+        """Begin a command that others need not wait for; ``finish`` does."""
+        with self.log_of(name).open("wb") as log:
+            return start_tied(
+                list(command),
+                death_signal=signal.SIGKILL,
+                environment=self.environment,
+                output=log,
+            )
+
+    def finish(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        """Wait for the end of a command that has begun, watching all the while; SetupError when it
+        fails."""
+        while not has_ended(process):
+            self.watch()
+            time.sleep(0.1)
+        code = reap(process)
+        if code != 0:
+            said = last_lines(self.log_of(name))
+            raise SetupError(f"{name} failed ({describe_exit(code)}); its log says:\n{said}")
+
     def _read_lines(
         self, process: subprocess.Popen[bytes], words: str, patience: float | None
     ) -> Iterator[str]:
@@ -249,10 +270,11 @@ def say(text: str) -> None:
 
 def show_progress(lines: Iterator[str]) -> None:
     """Print lines as they come: one line that changes on a terminal, else one below the other."""
-    on_terminal = sys.stdout.isatty()
+    on_terminal, said = sys.stdout.isatty(), False
     for line in lines:
+        said = True
         # \033[K clears what a longer line left behind.
         print(f"\r  {line}\033[K" if on_terminal else f"  {line}", end="" if on_terminal else "\n")
         sys.stdout.flush()
-    if on_terminal:
+    if on_terminal and said:
         print()

@@ -1,4 +1,5 @@
-"""Makes the demo district: its zone, its verified voice account, its users.
+"""Makes the demo district: its zone, its verified voice account, its users, what its calls sound
+like.
 
 May run again at any time (a new end point, a kill in the middle): it brings everything to the same
 state and prints the same passwords, which are derived from this copy's secret key.
@@ -18,8 +19,9 @@ from django.utils import timezone
 
 from messenger.models import District, RoleAssignment, User
 from messenger.roles import set_up_roles
-from voice import account
+from voice import account, caller_ids
 from voice.models import VoiceSettings
+from voice.sound_models import CallerNumber, Prompt, SpokenWord
 
 # One zone an hour round the globe, schools of the United States first.
 ZONES = [
@@ -37,6 +39,16 @@ USERS = {
     "secretary": ("Sam", "Okafor", "School secretary"),
     "auditor": ("Alex", "Reyes", "Read-only"),
 }
+
+# 555-0100 to 555-0199 are kept free for made-up numbers. The switchboard lets the demo's account
+# call from these alone; the first one is the district's, the other one is there to be tried.
+CALLER_NUMBERS = ("+16125550100", "+16125550101")
+CALLER_LABEL = "District office (made up)"
+PROMPTS = {
+    Prompt.Kind.GREETING: "This is a message for our families.",
+    Prompt.Kind.CLOSING: "Thank you for listening. Goodbye.",
+}
+WORD, SAY_AS = "IEP", "I E P"
 
 
 def morning_zone(now: datetime) -> str:
@@ -81,6 +93,7 @@ class Command(BaseCommand):
         )
         if not result.ok:
             raise CommandError(f"The switchboard did not take the demo's account: {result.words}")
+        self._give_a_voice()
         roles = set_up_roles()
         for username, (first, last, role) in USERS.items():
             user, _created = User.objects.get_or_create(username=username)
@@ -92,3 +105,23 @@ class Command(BaseCommand):
             if role and not user.role_assignments.exists():
                 RoleAssignment.objects.create(user=user, role=roles[role])
             self.stdout.write(f"{username:<10} {password}  {role or 'Superuser'}")
+
+    def _give_a_voice(self) -> None:
+        """A verified caller ID, a greeting and a closing, a word of the dictionary: something to
+        change. What somebody has already made is left as it is."""
+        number, made = CallerNumber.objects.get_or_create(
+            number=CALLER_NUMBERS[0], defaults={"label": CALLER_LABEL}
+        )
+        if number.verified_at is None:
+            result = caller_ids.verify(number)
+            if not result.ok:
+                raise CommandError(f"The switchboard did not take the number: {result.words}")
+        if made:
+            VoiceSettings.objects.filter(default_caller_id="").update(
+                default_caller_id=CALLER_NUMBERS[0]
+            )
+        for kind, words in PROMPTS.items():
+            Prompt.objects.get_or_create(
+                kind=kind, language="en-US", school=None, defaults={"words": words}
+            )
+        SpokenWord.objects.get_or_create(word=WORD, defaults={"say_as": SAY_AS})
