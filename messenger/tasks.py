@@ -17,8 +17,9 @@ from messenger.status import pulse
 
 log = logging.getLogger(__name__)
 
-# A task gives its worker back after this many seconds and rings itself again (limit: 90 s).
-EXPAND_SECONDS = 45
+# A task gives its worker back after this many seconds and rings itself again: a worker that is told
+# to end (a deployment) waits for its task and must be gone in 30 s (R9).
+EXPAND_SECONDS = 15
 # Of an emergency sooner: there are four urgent workers, and the first call of the next emergency
 # must not wait until this one is expanded.
 EXPAND_SECONDS_URGENT = 5

@@ -45,13 +45,16 @@ from voice.models import DialerBatch, DialerJob, VoiceSettings
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2  # AddChains at once (ruling 15)
+# A push gives its worker back after so long, and rings itself again: a worker that is told to end
+# (a deployment) waits for its task, and for one request of 10 s, and must be gone in 30 s (R9).
+PUSH_SECONDS = 15.0
 SECONDS_BETWEEN_NOTES = 1.0
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
 LOOK_AGAIN = 2  # seconds, while it is found out what a dialer still has
 
 
-def push(message_id: int, seconds: float = 45.0) -> bool:
+def push(message_id: int, seconds: float = PUSH_SECONDS) -> bool:
     """Sends what is frozen for a message, until nothing is left or the time is up.
 
     Returns whether something is left that another call could send now.
