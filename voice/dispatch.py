@@ -14,7 +14,8 @@ from functools import cache, partial
 from time import monotonic
 from uuid import uuid4
 
-from django.db import connection, transaction
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q, Sum
 
 from dialer_adapters.contract import (
@@ -52,6 +53,9 @@ SECONDS_BETWEEN_NOTES = 1.0
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
 LOOK_AGAIN = 2  # seconds, while it is found out what a dialer still has
+MOST_SURPRISES = 3  # tries of a batch that raises what nobody foresaw; then it is cut in halves
+# Not the batch's fault: the database is away, the worker's time is up.
+FORESEEN = (DatabaseError, SoftTimeLimitExceeded)
 
 
 def push(message_id: int, seconds: float = PUSH_SECONDS) -> bool:
@@ -123,8 +127,8 @@ def _open(job: DialerJob) -> bool:
     batch = claim(job, first=True)
     if batch is None and not _alone(job):
         return False
-    frozen = FrozenJob.from_json(recordings.job_content(job))
     try:
+        frozen = FrozenJob.from_json(recordings.job_content(job))
         answer = account.adapter(endpoint=job.endpoint).submit(
             frozen, recordings.chains_content(job, json.loads(batch.content)) if batch else ()
         )
@@ -138,6 +142,10 @@ def _open(job: DialerJob) -> bool:
     except (DialerError, credentials.Unreadable) as doubt:
         stand_back(job, batch, doubt)
         return False
+    except FORESEEN:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it holds up nobody else
+        return _surprised(job, batch, error) and _open(job)
     if not _accepted(job, batch, opened_as=answer.job_id):
         return False
     job.refresh_from_db()
@@ -213,7 +221,31 @@ def _send(
     except (DialerError, credentials.Unreadable) as doubt:
         stand_back(job, batch, doubt)
         return False
+    except FORESEEN:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it holds up nobody else
+        return _surprised(job, batch, error)
     _accepted(job, batch, all_is_well=all_is_well)
+    return True
+
+
+def _surprised(job: DialerJob, batch: Claimed | None, error: Exception) -> bool:
+    """Something broke that is no answer of the dialer: chains that cannot be written, for instance.
+    After a few tries it is taken as refused, in halves until what breaks is alone and fails, so
+    that one row never holds up the others (R15). True when the next batch may go on."""
+    where = batch.number if batch else "none"
+    log.error("batch %s of message %s: %s", where, job.message_id, type(error).__name__)
+    row = DialerBatch.objects.filter(pk=batch.pk).first() if batch else None
+    tries = row.sendings if row else DialerJob.objects.get(pk=job.pk).failures + 1
+    sealing = batch is not None and batch.total_chains is not None
+    if tries < MOST_SURPRISES or sealing:
+        stand_back(job, batch, Retry("busy", LOOK_AGAIN, type(error).__name__))
+        return False
+    refused = Rejected("SCHEMA", local=True)
+    if batch is None:
+        refusals.refuse_job(job, refused)
+        return False
+    refusals.split(job, batch, refused)
     return True
 
 

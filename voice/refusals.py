@@ -6,6 +6,7 @@ sent from here, and what is merely in doubt is not refused (`voice.dispatch`).
 
 import json
 import logging
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -63,8 +64,8 @@ def split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
         row = still_mine(batch)
         if row is None:
             return
-        content = json.loads(row.content)
-        if len(content) <= 1:
+        halves = _halves(row)
+        if not halves:
             if row.first_chain is not None:
                 ledger.close_open_rows(
                     job.message_id,
@@ -84,19 +85,42 @@ def split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
                 .order_by("-number")
                 .values_list("number", flat=True)[0]
             )
-            half = len(content) // 2
-            for offset, part in enumerate((content[:half], content[half:]), start=1):
+            for offset, part in enumerate(halves, start=1):
+                # What has broken often enough does not begin to count again.
                 DialerBatch.objects.create(
-                    job=job_row,
-                    number=last + offset,
-                    first_chain=int(part[0]["r"]),
-                    last_chain=int(part[-1]["r"]),
-                    chains=len(part),
-                    steps=sum(len(chain["s"]) for chain in part),
-                    content=json.dumps(part, separators=(",", ":")),
+                    job=job_row, number=last + offset, sendings=row.sendings, **part
                 )
         row.state = DialerBatch.State.REFUSED
         row.trouble = words[:300]
         row.lease_until = None
         row.save(update_fields=["state", "trouble", "lease_until"])
     log.error("batch %s of message %s refused: %s", batch.number, job.message_id, error.code)
+
+
+def _halves(row: DialerBatch) -> list[dict[str, Any]]:
+    """A batch in two, as fields of new ones; nothing when it holds one chain. What cannot even be
+    read is cut by its chains' numbers, and made anew from their rows when it is claimed."""
+    try:
+        content = json.loads(row.content)
+    except ValueError:
+        first, last = row.first_chain, row.last_chain
+        if first is None or last is None or first >= last:
+            return []
+        middle = (first + last) // 2
+        return [
+            {"first_chain": first, "last_chain": middle, "content": ""},
+            {"first_chain": middle + 1, "last_chain": last, "content": ""},
+        ]
+    if len(content) <= 1:
+        return []
+    half = len(content) // 2
+    return [
+        {
+            "first_chain": int(part[0]["r"]),
+            "last_chain": int(part[-1]["r"]),
+            "chains": len(part),
+            "steps": sum(len(chain.get("s", ())) for chain in part),
+            "content": json.dumps(part, separators=(",", ":")),
+        }
+        for part in (content[:half], content[half:])
+    ]
