@@ -113,6 +113,33 @@ def _chains_at(message: Message, school: School) -> set[int]:
     return set(rows.exclude(chain=None).values_list("chain", flat=True))
 
 
+def test_one_call_says_what_differs_one_after_another_and_the_rest_once() -> None:
+    """As a message about absences will: a sentence for each child, between the same prompts."""
+
+    def said(*words: str) -> Script:
+        live = [Segment(say=word, language="en-US") for word in words]
+        return Script(live=tuple(live), machine=tuple(live[:-1]), text="A text.", confirm_digit="0")
+
+    name, greeting, press = "Prairie Lakes.", "Hello.", "Press 0."
+    children = ["Jake was absent.", "Brenna was absent.", "Jake was absent.", "Ann was absent."]
+    joined = script.one_after_another([said(name, greeting, child, press) for child in children])
+    each = ["Jake was absent.", "Brenna was absent.", "Ann was absent."]
+    assert words(joined.live) == [name, greeting, *each, press]
+    assert words(joined.machine) == words(joined.live)[:-1]
+    assert (joined.text, joined.confirm_digit) == ("A text.", "0")
+    # Schools with a greeting of their own: before their own child, or both before the same words.
+    two = [said(name, "At Cedar.", "Jake was absent.", press)]
+    two.append(said(name, "At Prairie High.", "Amina was absent.", press))
+    assert words(script.one_after_another(two).live) == [
+        *(name, "At Cedar.", "Jake was absent.", "At Prairie High.", "Amina was absent.", press)
+    ]
+    same = [said(name, school, "No school.", press) for school in ("At Cedar.", "At Prairie High.")]
+    assert words(script.one_after_another(same).live) == [
+        *(name, "At Cedar.", "At Prairie High.", "No school.", press)
+    ]
+    assert script.one_after_another(same[:1]) == same[0]
+
+
 def test_long_words_for_every_chain_make_smaller_batches(world: World) -> None:
     prompt("greeting", "Hello from Prairie High.", world.high)
     message = launched(voice_text="word " * 780)
