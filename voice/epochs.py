@@ -260,6 +260,8 @@ def _start_over(message: Message, job: DialerJob) -> DialerJob:
     )
     with connection.cursor() as cursor:
         cursor.execute(_COPY_BATCHES, {"new": new.pk, "old": job.pk, "message": message.pk})
+    if not new.batches.filter(number=0).exists():
+        new.batches.create(number=0, content="[]")  # SubmitJob alone; slices are still to come
     if message.expanded_at is not None:
         last = message.slices.count()
         new.batches.create(number=last * chains.PARTS_PER_SLICE, total_chains=0, content="[]")
