@@ -222,6 +222,8 @@ DIALER_ADAPTER = env.str("DIALER_ADAPTER", default="shoutpoint")
 DIALER_ALLOW_LOOPBACK = env.bool("DIALER_ALLOW_LOOPBACK", default=False)
 # Hosts that an end point may name; empty allows any public one.
 DIALER_ALLOWED_HOSTS = env.list("DIALER_ALLOWED_HOSTS", default=[])
+# Jobs and batches a second that the dialer takes of the account; 0: it says so when it is too much.
+DIALER_REQUESTS_PER_SECOND = env.float("DIALER_REQUESTS_PER_SECOND", default=0.0)
 # A batch that a worker took belongs to it for so long; outlives every request. Tests shorten it.
 DISPATCH_LEASE_SECONDS = env.float("DISPATCH_LEASE_SECONDS", default=60.0)
 # First wait after a request in doubt, in seconds; doubles up to five minutes. Tests shorten it.

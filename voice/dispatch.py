@@ -34,6 +34,7 @@ from voice import (
     doorbell,
     epochs,
     finishing,
+    quota,
     recall,
     recordings,
     refusals,
@@ -129,9 +130,9 @@ def _open(job: DialerJob) -> bool:
         return False
     try:
         frozen = FrozenJob.from_json(recordings.job_content(job))
-        answer = account.adapter(endpoint=job.endpoint).submit(
-            frozen, recordings.chains_content(job, json.loads(batch.content)) if batch else ()
-        )
+        content = recordings.chains_content(job, json.loads(batch.content)) if batch else ()
+        submit = partial(account.adapter(endpoint=job.endpoint).submit, frozen, content)
+        answer = quota.paced(submit, job.message)
     except Rejected as error:
         if batch is None or error.kind == "conflict":
             refusals.refuse_job(job, error)
@@ -209,7 +210,9 @@ def _send(
     ends what was noted as trouble."""
     try:
         content = recordings.chains_content(job, json.loads(batch.content))
-        door().add_chains(str(job.job_ref), batch.number, content, batch.total_chains)
+        reference = str(job.job_ref), batch.number
+        add = partial(door().add_chains, *reference, content, batch.total_chains)
+        quota.paced(add, job.message)
     except Rejected as error:
         if error.code in NEVER_STORED:
             return _closed(job, batch)

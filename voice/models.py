@@ -115,6 +115,21 @@ class DoorHealth(models.Model):
     closed_until = models.DateTimeField(null=True)
 
 
+class RequestQuota(models.Model):
+    """How much the dialer may be asked at this moment (singleton row, see `voice.quota`): a bucket
+    of tokens as of a time, until when the dialer wants to be left alone, and until when routine
+    requests make way for an emergency's."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    tokens = models.FloatField(default=0.0)
+    as_of = models.DateTimeField(null=True)
+    held_until = models.DateTimeField(null=True)
+    urgent_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_request_quota")]
+
+
 class CustomerAccount(models.Model):
     """A customerID of the dialer: one for the district, one for each school (A1-09, A1-10).
 

@@ -1,21 +1,27 @@
 """A provider that fails in the middle of a send: answers lost after the work was done (F2),
-credentials that stop being good (F4), results that never come (F5). The switchboard's books judge.
+a limit that is reached (F3), credentials that stop being good (F4), results that never come (F5).
+The switchboard's books judge.
 """
 
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from dialer_adapters.shoutpoint.transport import Wire
+from messenger import lifecycle
 from messenger.models import Delivery, District, Message
 from tests.end_to_end.proxy import CUT, PASS, SILENCE, Proxy
 from tests.end_to_end.test_kill import send_to_everyone
 from tests.end_to_end.town import Exchange, finish, hand_over, open_account
-from tests.launch.sending import confirmed
+from tests.launch.sending import confirmed, expand_all
 from tests.pages.cast import ADMINISTRATOR, client_of, make_user
 from tests.world import build_world
 from voice import account, collect, dispatch, finishing
@@ -227,4 +233,81 @@ def test_f5_accepted_and_never_reported(proxy: Proxy, switchboard: Exchange) -> 
             break
     assert message.status == Message.Status.SENT
     assert not Delivery.objects.filter(message=message).exclude(state="done").exists()
+    switchboard.judge(message)
+
+
+def test_f3_a_dialer_at_its_limit_takes_an_emergency_first(
+    proxy: Proxy, switchboard: Exchange, tmp_path: Path
+) -> None:
+    """F3: five requests a second, a routine send under way, then an emergency: what is turned away
+    is kept in hand, nothing fails, and the emergency is handed over before the rest goes on."""
+    District.objects.update_or_create(pk=1, defaults={"name": "Lakes", "voice_enabled": True})
+    through(proxy, switchboard)
+    routine = district_of(120, tmp_path)
+    urgent = confirmed(tool="emergency")
+    lifecycle.launch(routine.pk)
+    expand_all(routine)
+    expand_all(urgent)
+    switchboard.control(requests_per_second=5)
+    begun = Event()
+    proxy.after = lambda _operation, _status: (
+        begun.set() if proxy.answers["AddChains", 200] >= 8 else None
+    )
+    try:
+        line = Thread(target=_push_to_the_end, args=(routine.pk,))
+        line.start()
+        assert begun.wait(60)
+        _push_to_the_end(urgent.pk, in_thread=False)
+        line.join(120)
+    finally:
+        switchboard.control(requests_per_second=0)
+    first, last = DialerJob.objects.get(message=urgent), DialerJob.objects.get(message=routine)
+    assert first.all_accepted_at is not None
+    assert last.all_accepted_at is not None
+    assert first.all_accepted_at < last.all_accepted_at
+    batches = DialerBatch.objects.filter(job=last, accepted_at__isnull=False)
+    own = first.batches.count()
+    assert own > 20
+    between = batches.filter(
+        accepted_at__gt=first.submitted_at, accepted_at__lt=first.all_accepted_at
+    ).count()
+    assert between <= own / 4, f"{between} routine batches beside {own} of the emergency"
+    assert batches.filter(accepted_at__gt=first.all_accepted_at).count() > 10
+    assert DialerJob.objects.filter(failures__gt=0).count() == 0
+    for message in (urgent, routine):
+        finish(message)
+        switchboard.judge(message)
+
+
+def _push_to_the_end(message_id: int, *, in_thread: bool = True) -> None:
+    """As the worker would, until everything is handed over."""
+    try:
+        until = monotonic() + 120
+        while DialerJob.objects.get(message_id=message_id).all_accepted_at is None:
+            assert monotonic() < until
+            dispatch.push(message_id)
+    finally:
+        if in_thread:
+            connection.close()
+
+
+def test_f3_a_known_limit_is_not_reached(
+    proxy: Proxy, switchboard: Exchange, tmp_path: Path, settings: Any
+) -> None:
+    """F3: with the provider's figure in the settings the dialer turns next to nothing away."""
+    settings.DIALER_REQUESTS_PER_SECOND = 10.0
+    District.objects.update_or_create(pk=1, defaults={"name": "Lakes", "voice_enabled": True})
+    through(proxy, switchboard)
+    message = district_of(100, tmp_path)
+    switchboard.control(requests_per_second=10)
+    try:
+        hand_over(message)
+    finally:
+        switchboard.control(requests_per_second=0)
+    asked = sum(proxy.answers[operation, 200] for operation in HAND_OVER)
+    turned_away = sum(proxy.answers[operation, 500] for operation in HAND_OVER)
+    assert asked > 50
+    assert turned_away <= 0.05 * asked
+    assert DialerJob.objects.get(message=message).all_accepted_at is not None
+    finish(message)
     switchboard.judge(message)
