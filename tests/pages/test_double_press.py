@@ -1,4 +1,4 @@
-"""A confirm button that is pressed by many at once sends once (R14). Commits for real."""
+"""A confirm button that is pressed a hundred times at once sends once (R14). Commits for real."""
 
 import threading
 
@@ -12,20 +12,24 @@ from tests.launch.sending import draft, verified_account
 from tests.pages.cast import ADMINISTRATOR, client_of, make_user
 from tests.world import build_world
 
+PRESSES = 100
+
 
 @pytest.mark.django_db(transaction=True, databases=["default"])
-def test_many_presses_at_once_make_one_message() -> None:
+def test_r14_a_hundred_presses_at_once_make_one_message() -> None:
+    """R14: each press is a request of its own, with a connection of its own, and all wait at the
+    same line before they go."""
     verified_account()
     world = build_world()
     user = make_user("admin", ADMINISTRATOR)
     written = draft([world.elementary], user=user)
     url = reverse("general_confirm", args=[written.uuid])
-    clients = [client_of(user) for _ in range(8)]
+    clients = [client_of(user) for _ in range(PRESSES)]
     locations: list[str] = []
     together = threading.Barrier(len(clients))
 
     def press(client: Client) -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         locations.append(client.post(url)["Location"])
         connections.close_all()
 
@@ -33,7 +37,7 @@ def test_many_presses_at_once_make_one_message() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert len(locations) == len(clients)
     assert len(set(locations)) == 1
     assert Message.objects.count() == 1
