@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(shell for name in python3 python3.14 python3.13 python3.
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done) python3)
 RUN = .venv/bin/python
 
-.PHONY: demo main-job test lint bench spec runtime develop lock clean
+.PHONY: demo main-job test kill-test lint bench spec runtime develop lock clean
 
 demo: runtime  ## the whole product with a made-up district, until Ctrl-C
 	@$(RUN) -m config.local.demo
@@ -15,6 +15,11 @@ main-job: runtime  ## a roster in, a printed report out, without a browser
 
 test: develop  ## every test but the slow ones
 	$(RUN) -m pytest -n 3 --dist worksteal
+
+# Twenty minutes on two cores. KILLS, RESTARTS and RECIPIENTS set the size of the first.
+kill-test: develop  ## kill -9 in full size, with its figures; and the two real incidents
+	$(RUN) -m pytest -s -m "slow or not slow" tests/end_to_end/test_kill.py tests/crash
+	$(RUN) -m pytest -m "slow or not slow" -k "sequoia or broward" tests
 
 lint: develop  ## style, types, import rules, and no registry host in any file
 	$(RUN) -m ruff check .

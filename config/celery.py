@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_after_setup, setup_logging
+from celery.signals import beat_init, celeryd_after_setup, setup_logging, worker_ready
 from django.conf import settings
 
 from config import logs
@@ -83,3 +83,12 @@ SCHEDULE |= {
     for queue in WORK_QUEUES
 }
 app.conf.beat_schedule = SCHEDULE
+
+
+@worker_ready.connect
+def _look_at_once(sender: Any, **_options: Any) -> None:
+    """Whoever starts after a crash finds what was left lying now, and not at the next tick: beat
+    may have died too, and begins to count anew."""
+    for name, (seconds, queue) in TICKS.items():
+        if queue in sender.app.amqp.queues.consume_from:
+            app.send_task(name, queue=queue, expires=max(seconds, 15.0))

@@ -70,7 +70,7 @@ def sweep_phone() -> None:
     """Tick (60 s): overdue results; canceled and empty messages whose end was lost."""
     finishing.sweep(clock.now())
     stuck = (
-        Message.objects.filter(status=Message.Status.IN_PROGRESS)
+        Message.objects.filter(status__in=[Message.Status.IN_PROGRESS, Message.Status.ERROR])
         .filter(Q(expanded_at__isnull=False) | Q(cancel_requested_at__isnull=False))
         .filter(modes__mode__in=PHONE_MODES)
         .exclude(modes__state=MessageMode.State.FINAL)

@@ -138,6 +138,18 @@ def test_r4_the_cursor_never_passes_what_is_not_stored(
     judge(message, switchboard)
 
 
+def test_r4_a_message_in_error_is_told_of_its_last_page_too(
+    switchboard: Exchange, workers: Workers
+) -> None:
+    """Its results were overdue, came after all, and whoever stored them died before saying so."""
+    message = confirmed()
+    workers.await_death(workers.start(POINTS["GetCallLog last page stored, message not told"]))
+    assert lifecycle.mark_overdue(message.pk, "Results are overdue.")
+    with workers.working():
+        await_end(message)
+    judge(message, switchboard)
+
+
 # ------------------------------------------------------------------------------------- cancels
 
 # How far the message had come when its cancel was committed, and its worker died too.

@@ -56,19 +56,26 @@ class Processes:
     def start(self) -> None:
         for program in self.chosen:
             self.names.append(program.name)
-            log = (self.logs / f"{program.name}.log").open("ab")
-            self.running.append(
-                subprocess.Popen(
-                    program.command,
-                    env=environment(),
-                    cwd=programs.ROOT,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=program.sockets,
-                )
+            self.running.append(self._spawn(program))
+
+    def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
+        with (self.logs / f"{program.name}.log").open("ab") as log:
+            return subprocess.Popen(
+                program.command,
+                env=environment(),
+                cwd=programs.ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=program.sockets,
             )
-            log.close()
+
+    def revive(self) -> list[str]:
+        """Starts again what has ended, as a supervisor does; returns the names of what had."""
+        ended = [at for at, process in enumerate(self.running) if process.poll() is not None]
+        for at in ended:
+            self.running[at] = self._spawn(self.chosen[at])
+        return [self.names[at] for at in ended]
 
     def kill(self) -> None:
         """kill -9 of every process and all its children."""
