@@ -87,3 +87,30 @@ def test_a_number_of_two_people_is_called_once_when_a_name_is_said(
         (bob, "successful", True),
     ]
     switchboard.judge(message)
+
+
+@pytest.mark.parametrize("content", [{}, {"names_recipients": True}], ids=["recipient", "number"])
+@pytest.mark.parametrize("moment", ["lost answer", "killed"])
+def test_a_bundled_call_is_made_once_whatever_was_repeated(
+    world: World, switchboard: Exchange, content: dict[str, Any], moment: str
+) -> None:
+    """The answer to SubmitJob is lost, or the switchboard dies in the middle: nobody is called
+    twice about the same, and every row of every step has its end."""
+    set_numbers({"+16125550225": HOME, "+16125557735": MOMS[0], "+16125557736": "+16515550121"})
+    open_account(switchboard, bundle_messages=True, redials=0)
+    message = confirmed([world.elementary], grades=("03", "05"), **content)
+    if moment == "lost answer":
+        switchboard.control(trouble="cut", times=1)
+    hand_over(message)
+    if moment == "killed":
+        switchboard.kill()
+        switchboard.start()
+    finish(message)
+    assert message.status == Message.Status.SENT
+    for number in (HOME, MOMS[0], "+16515550121"):
+        assert calls_to(switchboard, message, number) == 1
+        rows = Delivery.objects.filter(message=message, address=number)
+        assert {row.student for row in rows} == {world.son, world.daughter}
+        assert len({(row.state, row.outcome, row.code, row.chain, row.step) for row in rows}) == 1
+    assert not Delivery.objects.filter(message=message).exclude(state="done").exists()
+    switchboard.judge(message)
