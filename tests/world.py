@@ -38,6 +38,8 @@ def zone_of_the_day() -> str:
 
 
 ZONE = zone_of_the_day()
+# Where a school of the district may lie: an hour behind, so that it is day there too.
+ZONE_BEHIND = {"America/Chicago": "America/Denver", "Pacific/Honolulu": "Pacific/Pago_Pago"}[ZONE]
 
 
 def local_today() -> date:

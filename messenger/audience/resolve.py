@@ -23,6 +23,8 @@ DEFAULT_DEVICE_ORDER = ["cell", "work", "other", "pager"]
 # Slice ends, in students: small ones first so that the first call leaves at once (performance.md:
 # one transaction for 100,000 families let the first call wait 48.9 s; slices: 0.1 to 0.3 s).
 SLICE_ENDS = [200, 1_200]
+# The highest number of students of the others. They are alike and even in number, so that two lines
+# (`messenger.expansion`) end together.
 SLICE_STUDENTS = 2_000
 # Families stay together up to this many students (ruling 13: about 200 people).
 FAMILY_STUDENTS = 100
@@ -62,12 +64,15 @@ def plan_students(criteria: Criteria) -> str:
                 - (row_number() OVER (PARTITION BY family ORDER BY id) - 1) %% {FAMILY_STUDENTS}
                 AS place
             FROM chosen
+        ), rest AS (
+            SELECT greatest(1, ceil(students / (2 * ceil(students / {2 * SLICE_STUDENTS}.0))))::int
+                AS size
+            FROM (SELECT greatest(1, count(*) - {SLICE_ENDS[-1]}) AS students FROM chosen) s
         ), sliced AS (
             SELECT id, CASE WHEN place <= {SLICE_ENDS[-1]}
                 THEN width_bucket(place, ARRAY[{ends}]::bigint[])
-                ELSE {len(SLICE_ENDS)}
-                    + (place - {SLICE_ENDS[-1] + 1}) / {SLICE_STUDENTS} END AS slice
-            FROM placed
+                ELSE {len(SLICE_ENDS)} + (place - {SLICE_ENDS[-1] + 1}) / rest.size END AS slice
+            FROM placed, rest
         )
         SELECT (row_number() OVER (ORDER BY slice) - 1)::int AS number, person_ids
         FROM (SELECT slice, array_agg(id) AS person_ids FROM sliced GROUP BY slice) s"""

@@ -19,7 +19,7 @@ from messenger.models import (
     Relationship,
 )
 from tests.launch.sending import launched, verified_account
-from tests.world import Device, World, add_phone, build_world, local_today
+from tests.world import ZONE_BEHIND, Device, World, add_phone, build_world, local_today
 from voice.models import CallChain, DialerBatch
 
 pytestmark = pytest.mark.django_db
@@ -152,14 +152,14 @@ def test_numbers_without_the_reason_s_mark_are_not_in_the_chain(world: World) ->
 
 
 def test_an_extension_and_another_zone_travel_with_the_step(world: World) -> None:
-    world.high.time_zone = "America/Denver"
+    world.high.time_zone = ZONE_BEHIND
     world.high.save()
     message = launched([world.high], grades=("09",))  # Zoë's mother has a work extension
     batch = DialerBatch.objects.get(job__message=message, number=0)
     (chain,) = [c for c in json.loads(batch.content) if "+16125550341" in str(c)]
     assert [step[1:] for step in chain["s"]] == [
-        ["V", "+16125550341", None, "America/Denver"],
-        ["V", "+16125550342", "204", "America/Denver"],
+        ["V", "+16125550341", None, ZONE_BEHIND],
+        ["V", "+16125550342", "204", ZONE_BEHIND],
     ]
 
 

@@ -31,7 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def started(**content: Any) -> Message:
     message = confirmed(**content)
     lifecycle.launch(message.pk)
-    assert LaunchSlice.objects.filter(message=message).count() == 4
+    assert LaunchSlice.objects.filter(message=message).count() == 5
     return message
 
 
