@@ -9,6 +9,7 @@ from time import monotonic
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.gate import Gate, stop_if_incomplete
@@ -92,6 +93,17 @@ def test_the_fallback_without_a_broker_ends_too(lacking: Callable[[], None]) -> 
         stop_if_incomplete("worker")
     lacking()
     stop_if_incomplete("worker")
+
+
+def test_the_switchboard_does_not_start_on_a_database_that_lacks_a_change() -> None:
+    recorder = MigrationRecorder(connections["switchboard"])
+    name = sorted(step for app, step in recorder.applied_migrations() if app == "switchboard")[-1]
+    recorder.record_unapplied("switchboard", name)
+    try:
+        with pytest.raises(CommandError, match=r"has not had: 1\. Run: manage\.py migrate switch"):
+            call_command("switchboard", port=0)
+    finally:
+        recorder.record_applied("switchboard", name)
 
 
 def test_a_database_that_is_away_closes_no_door(

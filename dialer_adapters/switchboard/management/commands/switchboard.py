@@ -6,10 +6,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
 
 from dialer_adapters.switchboard.dialing import CLAIM_SECONDS
 from dialer_adapters.switchboard.retention import RETENTION_DAYS
 from dialer_adapters.switchboard.server import DialingFailed, Options, serve
+
+APP = "switchboard"
 
 
 class Command(BaseCommand):
@@ -70,6 +74,7 @@ class Command(BaseCommand):
             raise CommandError(f"--retention-days must be at least {RETENTION_DAYS}")
         if options["requests_per_second"] < 0:
             raise CommandError("--requests-per-second must not be negative")
+        self._begin_complete()
         wanted = Options(
             host=options["host"],
             port=options["port"],
@@ -88,6 +93,23 @@ class Command(BaseCommand):
             serve(wanted, self._announce)
         except (DialingFailed, OSError) as error:
             raise CommandError(f"switchboard: {error}") from error
+
+    def _begin_complete(self) -> None:
+        """On a database of another version nothing is begun: a switchboard that accepts and cannot
+        dial would be worse than one that is down."""
+        try:
+            executor = MigrationExecutor(connections["switchboard"])
+            leaves = [leaf for leaf in executor.loader.graph.leaf_nodes() if leaf[0] == APP]
+            missing = len(executor.migration_plan(leaves))
+        except DatabaseError as error:
+            raise CommandError(f"switchboard: its database does not answer: {error}") from error
+        finally:
+            connections["switchboard"].close()
+        if missing:
+            raise CommandError(
+                f"switchboard: changes of this version that its database has not had: {missing}. "
+                "Run: manage.py migrate switchboard --database switchboard"
+            )
 
     def _announce(self, address: str) -> None:
         self.stdout.write(f"switchboard listening on {address}")
