@@ -129,7 +129,7 @@ def sleep() -> None:
 
 def tick_alone() -> None:
     """`manage.py tick --alone`: every tick, again and again, and all work in this process."""
-    call_command("tick", every=0.1, alone=True)
+    call_command("tick", every=0.2, alone=True)
 
 
 class Workers:
