@@ -1,6 +1,8 @@
 """What must be true of a message after everything that was done to it; the switchboard's books are
 the judge, our own rows the accused. Nothing here repairs or waits for results to come."""
 
+from collections import Counter
+from collections.abc import Callable
 from threading import Event
 from time import monotonic
 
@@ -13,12 +15,16 @@ from voice.models import DialerJob
 PATIENCE = 60.0
 
 
-def await_end(message: Message, patience: float = PATIENCE) -> Message:
-    """Waits until the workers have finished the message."""
+def await_end(
+    message: Message, patience: float = PATIENCE, meanwhile: Callable[[], object] = list
+) -> Message:
+    """Waits until the workers have finished the message; does something again and again meanwhile
+    (nothing, when it is not told what)."""
     last, pause = monotonic() + patience, Event()  # nobody sets it: a wait that ends by its time
     message.refresh_from_db()
     while not message.finished:
         assert monotonic() < last, f"still {message.status}; {_whereabouts(message)}"
+        meanwhile()
         pause.wait(0.05)
         message.refresh_from_db()
     return message
@@ -28,8 +34,8 @@ def _whereabouts(message: Message) -> str:
     job = DialerJob.objects.filter(message=message).first()
     if job is None:
         return "no job"
-    batches = list(job.batches.values_list("number", "state"))
-    return f"job {job.state}, {job.trouble!r}, again at {job.retry_at}, batches {batches}"
+    batches = Counter(job.batches.values_list("state", flat=True))
+    return f"job {job.state}, {job.trouble!r}, again at {job.retry_at}, {dict(batches)}"
 
 
 def judge(message: Message, switchboard: Exchange, status: str = Message.Status.SENT) -> None:

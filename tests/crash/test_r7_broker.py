@@ -103,7 +103,7 @@ def lose_redis(doorbell: Doorbell, directory: Path, seconds_away: float) -> None
             message.refresh_from_db()
             assert not message.finished, "the send was over before Redis was back"
             let_it_end(exchange)
-            await_end(message, patience=PATIENCE)
+            await_end(message, patience=PATIENCE, meanwhile=workers.revive)
         judge(message, exchange)
     print(f"R7: went on {after_flush:.1f} s after FLUSHALL, {after_return:.1f} s after its return")
 

@@ -34,7 +34,7 @@ pytestmark = [
 
 # Every row is final so many seconds after the last kill, at the latest (R1).
 MOST_SECONDS = 120.0
-LONGEST_LIFE = 30.0  # of workers that do nothing: they start in seconds, and the ticks come every 5 to 15
+LONGEST_LIFE = 30.0  # of workers that do nothing; starting takes 3 s, or 15 beside others
 PEOPLE_A_RECIPIENT = 1.7  # of the demo district: students are people and get no call
 
 
