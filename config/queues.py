@@ -6,8 +6,10 @@ Read without Django, because the watchdog of a worker reads it too.
 import os
 
 URGENT = "urgent"  # emergencies and cancels, with workers of its own
-EVERYDAY = ("dispatch", "collect", "email", "reports", "imports", "periodic")
-WORK_QUEUES = (URGENT, *EVERYDAY)
+EVERYDAY = ("dispatch", "collect", "email", "periodic")
+# Work of up to half an hour: no call and no page of the call log may wait behind four reports.
+LONG = ("reports", "imports")
+WORK_QUEUES = (URGENT, *EVERYDAY, *LONG)
 # Seconds between two probes of a queue; four that are not done mean that nobody works on it. Tests
 # shorten it.
 PULSE_SECONDS = float(os.environ.get("PULSE_SECONDS", "30"))

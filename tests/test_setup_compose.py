@@ -31,7 +31,7 @@ def test_the_same_processes_run(services: dict[str, Any], tmp_path: Path) -> Non
     here = {program.name: list(program.command) for program in programs.background(tmp_path)}
     engines = {"postgres", "redis", "migrate"}
     assert set(services) - engines == {*here, "web"}
-    for name in ("worker", "worker-urgent"):
+    for name in ("worker", "worker-urgent", "worker-long"):
         there = shlex.split(services[name]["command"])
         assert options(there, "--queues") == options(here[name], "--queues")
     assert "beat" in shlex.split(services["beat"]["command"])
@@ -80,14 +80,14 @@ def test_every_process_is_watched_bounded_and_comes_back(services: dict[str, Any
         if name != "migrate":
             assert service["restart"] == "unless-stopped", name
             assert "healthcheck" in service, name
-    for name in ("web", "worker", "worker-urgent", "beat", "migrate"):
+    for name in ("web", "worker", "worker-urgent", "worker-long", "beat", "migrate"):
         service = services[name]
         # The watchdog kills its worker: number 1 of a container cannot be killed from inside.
         assert service["init"] is True
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
     file = services["worker"]["environment"]["AT_WORK_FILE"]
-    for name in ("worker", "worker-urgent", "beat", "spare"):
+    for name in ("worker", "worker-urgent", "worker-long", "beat", "spare"):
         assert file in services[name]["healthcheck"]["test"][1]
     assert UP in services["web"]["healthcheck"]["test"][-1]
 

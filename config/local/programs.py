@@ -12,10 +12,9 @@ from pathlib import Path
 
 from config.local.lifetime import SetupError
 from config.local.supervisor import Program
-from config.queues import EVERYDAY, URGENT
+from config.queues import EVERYDAY, LONG, URGENT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-QUEUES = ",".join(EVERYDAY)
 LISTENING = re.compile(rb"switchboard listening on (http://\S+)")
 
 
@@ -45,14 +44,15 @@ def web(listener: socket.socket) -> Program:
 
 
 def background(directory: Path) -> list[Program]:
-    """The two workers, beat, and the one that works while they cannot."""
+    """The three workers, beat, and the one that works while they cannot."""
     # A worker of an urgent message never waits behind a report: it reads no other queue. Four:
     # two emergencies at once are expanded and sent.
     everyday = str(max(4, os.cpu_count() or 4))
     schedule = str(directory / "beat-schedule")
     return [
         _celery("worker-urgent", *_worker_words("urgent", URGENT, "4")),
-        _celery("worker", *_worker_words("worker", QUEUES, everyday)),
+        _celery("worker", *_worker_words("worker", ",".join(EVERYDAY), everyday)),
+        _celery("worker-long", *_worker_words("long", ",".join(LONG), "2")),
         # No pid file: after a kill -9 a stale one would keep beat from starting.
         _celery("beat", "beat", "--schedule", schedule, "--pidfile", ""),
         # Without Redis nobody hears a bell: an emergency goes out all the same (R7).
