@@ -46,7 +46,7 @@ which = st.integers(0, 7)
 
 
 class Everything(RuleBasedStateMachine):
-    """One run: up to six messages, and all that may happen to them."""
+    """One run: up to three messages, and all that may happen to them."""
 
     town: ClassVar[TelephoneTown]
 
@@ -64,7 +64,7 @@ class Everything(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------- people
 
-    @precondition(lambda self: len(self.messages) < 6)
+    @precondition(lambda self: len(self.messages) < 3)
     @rule(
         tool=st.sampled_from(["general", "general", "emergency"]),
         schools=st.sets(st.integers(0, 2), min_size=1),
@@ -117,6 +117,26 @@ class Everything(RuleBasedStateMachine):
     @rule()
     def launch_what_is_due(self) -> None:
         start_due()
+
+    @precondition(lambda self: self.messages)
+    @rule(trouble=some_trouble)
+    def work(self, trouble: tuple[str, int]) -> None:
+        """One round of all workers, so that most runs come far; one of them may die."""
+        how, after = trouble
+        start_due()
+        with self.town.trouble(after, how):
+            for message in self.messages:
+                while lifecycle.expand_next(message.pk):
+                    pass
+                dispatch.push(message.pk)
+        self.town.pass_time(2)
+
+    @precondition(lambda self: self.messages)
+    @rule(number=which)
+    def work_and_cancel(self, number: int) -> None:
+        """Somebody cancels while the first phones ring."""
+        self.work(("", 0))
+        self.cancel(number)
 
     @precondition(lambda self: self.messages)
     @rule(number=which, all_of_it=st.booleans())
