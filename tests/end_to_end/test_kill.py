@@ -180,4 +180,4 @@ def test_fifty_kills_in_twenty_thousand(tmp_path: Path) -> None:
         kills=int(os.environ.get("KILLS", "50")),
         restarts=int(os.environ.get("RESTARTS", "5")),
     )
-    run(figures, tmp_path, lines=(20, 1_000), batch=20)
+    run(figures, tmp_path, lines=(20, 1_000), batch=100)
