@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from django.conf import settings as django_settings
 from django.db import transaction
+from django.db.models.functions import Now
 
 from dialer_adapters.contract import Retry
 from messenger import clock, lifecycle
@@ -90,7 +91,7 @@ def _take(urgent: bool) -> float:
     is at its limit, which is one look at a row."""
     rate = django_settings.DIALER_REQUESTS_PER_SECOND
     if not rate:
-        held = RequestQuota.objects.filter(held_until__gt=clock.now() - TIGHT_FOR)
+        held = RequestQuota.objects.filter(held_until__gt=Now() - TIGHT_FOR)
         if not held.exists():
             return 0.0
     with transaction.atomic():

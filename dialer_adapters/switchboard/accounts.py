@@ -76,7 +76,12 @@ def save_account(
     account.external_id = external_id or account.external_id
     account.caller_ids = list(caller_ids)
     account.active = active
-    account.save()
+    if created:
+        account.save()
+    else:
+        # Not the counters of the log: the dialer moves them on meanwhile, and a Seq that is given
+        # twice is lost to whoever has read the first one.
+        account.save(update_fields=["password", "external_id", "caller_ids", "active"])
     return account, created
 
 
