@@ -303,7 +303,11 @@ def modes_final(message_id: int, modes: Iterable[str]) -> bool:
         if message.modes.exclude(state=MessageMode.State.FINAL).exists():
             return False
         canceled = message.cancel_requested_at is not None
-        _set_status(message, Status.CANCELED_IP if canceled else Status.SENT)
+        if canceled:
+            # The reason of one that was withdrawn stays.
+            _set_status(message, Status.CANCELED_IP, message.status_reason)
+        else:
+            _set_status(message, Status.SENT)
         return True
 
 
@@ -364,16 +368,30 @@ def request_cancel(message_id: int, user: User) -> None:
                 _("This message can no longer be canceled: its status is %(status)s.")
                 % {"status": message.get_status_display()}
             )
-        message.cancel_requested_at = clock.now()
         message.canceled_by = user
         message.canceled_by_name = user.name_in_log()
-        message.save(update_fields=["cancel_requested_at", "canceled_by", "canceled_by_name"])
-        if message.status == Status.WAITING:
-            message.modes.update(state=MessageMode.State.FINAL)
-            _set_status(message, Status.CANCELED)
-            return
-        message.slices.filter(state=LaunchSlice.State.PLANNED).update(
-            state=LaunchSlice.State.CANCELED
-        )
-        for channel in channels_for(message.modes.values_list("mode", flat=True)):
-            channel.cancel(message)
+        message.save(update_fields=["canceled_by", "canceled_by_name"])
+        _cancel_locked(message)
+
+
+def withdraw(message_id: int, reason: str) -> None:
+    """Cancels a message on nobody's word, with the reason for the page: what is left of it must
+    not go out any more. Nothing happens to one that is over or canceled already."""
+    with transaction.atomic():
+        message = Message.objects.select_for_update().get(pk=message_id)
+        if message.cancel_requested_at is None and message.status in Message.UNFINISHED:
+            message.status_reason = reason[:300]
+            message.save(update_fields=["status_reason"])
+            _cancel_locked(message)
+
+
+def _cancel_locked(message: Message) -> None:
+    message.cancel_requested_at = clock.now()
+    message.save(update_fields=["cancel_requested_at"])
+    if message.status == Status.WAITING:
+        message.modes.update(state=MessageMode.State.FINAL)
+        _set_status(message, Status.CANCELED, message.status_reason)
+        return
+    message.slices.filter(state=LaunchSlice.State.PLANNED).update(state=LaunchSlice.State.CANCELED)
+    for channel in channels_for(message.modes.values_list("mode", flat=True)):
+        channel.cancel(message)

@@ -17,6 +17,7 @@ from uuid import uuid4
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Q, Sum
+from django.utils.translation import gettext as _
 
 from dialer_adapters.contract import (
     DialerAdapter,
@@ -26,6 +27,7 @@ from dialer_adapters.contract import (
     Retry,
 )
 from messenger import clock, continuity, lifecycle
+from messenger.models import Message
 from messenger.one_at_a_time import keep_lock_while
 from voice import (
     account,
@@ -51,6 +53,8 @@ IN_FLIGHT = 2  # AddChains at once (ruling 15)
 # (a deployment) waits for its task, and for one request of 10 s, and must be gone in 30 s (R9).
 PUSH_SECONDS = 15.0
 SECONDS_BETWEEN_NOTES = 1.0
+# What was true a day ago must not ring when the dialer is back.
+EMERGENCY_KEEPS = timedelta(hours=24)
 # Codes of refusals that mean the dialer will never store the batch.
 NEVER_STORED = frozenset({"JOB_CLOSED"})
 LOOK_AGAIN = 2  # seconds, while it is found out what a dialer still has
@@ -82,6 +86,12 @@ def push(message_id: int, seconds: float = PUSH_SECONDS) -> bool:
         # yet is without those numbers anyway.
         soon = clock.now() + timedelta(seconds=LOOK_AGAIN)
         DialerJob.objects.filter(pk=job.pk).update(retry_at=soon)
+        return False
+    if _is_stale(job.message):
+        words = _(
+            "The dialer could not be reached for a day. What was left is not called any more."
+        )
+        lifecycle.withdraw(message_id, words)
         return False
     if _too_late(job):
         finishing.expire_unsent(job)
@@ -116,6 +126,12 @@ def _too_late(job: DialerJob) -> bool:
     left is repeated until the dialer answers, also past the window's end (ruling 18)."""
     until = job.message.dial_until
     return job.submitted_at is None and until is not None and clock.now() >= until
+
+
+def _is_stale(message: Message) -> bool:
+    """An emergency has no window; what is left of it after a day is not called any more."""
+    launched = message.launched_at
+    return message.emergency and launched is not None and clock.now() - launched >= EMERGENCY_KEEPS
 
 
 # ------------------------------------------------------------------------------------ the job

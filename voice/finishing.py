@@ -57,7 +57,6 @@ def expire_unsent(job: DialerJob) -> None:
     if not DialerJob.objects.filter(message_id=job.message_id, current=False).exists():
         words = _("The dialer could not be reached before the dialing window ended.")
         DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED)
-        DialerJob.objects.filter(pk=job.pk).update(state=DialerJob.State.REFUSED)
         lifecycle.fail(job.message_id, words, outcome="expired", code=CALL_EXPIRED)
         return
     with transaction.atomic():

@@ -16,7 +16,9 @@ from messenger.tasks import start_due
 from tests.launch.sending import confirmed, expand_all, sender, verified_account
 from tests.pages.cast import ADMINISTRATOR, client_of, make_user
 from tests.world import World, build_world
-from voice import alarms
+from voice import alarms, dispatch
+from voice.channel import PHONE_MODES
+from voice.finishing import finish
 from voice.models import DialerBatch, DialerJob, EmergencyAlarm
 
 pytestmark = pytest.mark.django_db
@@ -150,3 +152,26 @@ def test_a_message_that_cannot_be_started_keeps_no_other_from_it(
     assert sound.status == Status.IN_PROGRESS
     poisoned.refresh_from_db()
     assert poisoned.status == Status.WAITING
+
+
+def test_an_emergency_of_yesterday_is_not_dialed_when_the_dialer_is_back(world: World) -> None:
+    """Whatever its first request did: it may be repeated, but the cancel goes out instead of it."""
+    message = confirmed(tool="emergency")
+    expand_all(message)
+    dispatch.push(message.pk)
+    message.refresh_from_db()
+    assert message.status == Status.IN_PROGRESS  # nobody answers at that address: it is tried again
+    Message.objects.filter(pk=message.pk).update(launched_at=timezone.now() - timedelta(hours=25))
+    DialerJob.objects.filter(message=message).update(retry_at=None)
+    dispatch.push(message.pk)
+    message.refresh_from_db()
+    assert message.cancel_requested_at is not None
+    assert message.status_reason.startswith("The dialer could not be reached for a day.")
+    job = DialerJob.objects.get(message=message)
+    finish(str(job.job_ref), 1, "CANCELLED", "", timezone.now())
+    lifecycle.modes_final(message.pk, PHONE_MODES)
+    message.refresh_from_db()
+    assert message.status == Status.CANCELED_IP
+    assert message.status_reason.startswith("The dialer could not be reached for a day.")
+    ends = set(message.deliveries.exclude(chain=None).values_list("outcome", flat=True))
+    assert ends == {"canceled"}
