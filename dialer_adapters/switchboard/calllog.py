@@ -20,49 +20,53 @@ DEFAULT_PAGE = 1000
 MOST_BYTES = MAX_BYTES - 64 * 1024
 
 _ESCAPED = "replace(replace({0}, '&', '&amp;'), '<', '&lt;')"
-_TIME = "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+# The sessions of this database keep UTC: 2026-11-22 09:30:00.5+00 → 2026-11-22T09:30:00.5+00:00.
+_TIME = "replace({0}::text, ' ', 'T') || ':00'"
+_FLAG = "CASE WHEN {0} THEN 'true' ELSE 'false' END"
 
 
 def _column(name: str, column: str, form: str = "{0}", always: bool = False) -> str:
-    text = f"'<{name}>' || {form.format('e.' + column)} || '</{name}>'"
-    return text if always else f"coalesce({text}, '')"
+    """Arguments of `concat` that write an element. `||` with NULL is NULL, so that an absent value
+    leaves its element out."""
+    value = form.format("e." + column)
+    start, end = f"'<{name}>'", f"'</{name}>'"
+    return f"{start}, {value}, {end}" if always else f"{start} || {value} || {end}"
 
 
-_FLAG = "CASE WHEN {0} THEN 'true' ELSE 'false' END"
-# In the order of the schema. `||` with NULL is NULL, so an absent value leaves its element out.
-_ENTRY = " || ".join(
-    (
-        _column("Entry><Seq", "seq", always=True).replace("</Entry><Seq>", "</Seq>"),
-        _column("EntryID", "entry_id", always=True),
-        _column("EntryType", "entry_type", always=True),
-        _column("OccurredAt", "occurred_at", _TIME, always=True),
-        "j.xml",
-        _column("ChainRef", "chain_ref"),
-        _column("StepRef", "step_ref"),
-        _column("AttemptID", "attempt_id"),
-        _column("AttemptNumber", "attempt_number"),
-        _column("Revision", "revision", always=True),
-        _column("Channel", "channel"),
-        _column("PhoneNumber", "phone_number"),
-        _column("StatusCode", "status_code"),
-        _column("Disposition", "disposition", always=True),
-        _column("Reason", "reason"),
-        _column("Final", "final", _FLAG, always=True),
-        _column("Confirmed", "confirmed", _FLAG, always=True),
-        _column("AnsweredBy", "answered_by"),
-        _column("Digits", "digits"),
-        _column("StartedAt", "started_at", _TIME),
-        _column("ConnectedAt", "connected_at", _TIME),
-        _column("EndedAt", "ended_at", _TIME),
-        _column("DurationSeconds", "duration_seconds"),
-        _column("TextSegments", "text_segments"),
-        _column("NextAttemptAt", "next_attempt_at", _TIME),
-        _column("SipCode", "sip_code"),
-        _column("CauseQ850", "cause_q850"),
-        _column("CallError", "call_error", _ESCAPED),
-        "'</Entry>'",
-    )
+# In the order of the schema. One `concat`, because each `||` copies what there is so far.
+_ARGUMENTS = (
+    "'<Entry>'",
+    _column("Seq", "seq", always=True),
+    _column("EntryID", "entry_id", always=True),
+    _column("EntryType", "entry_type", always=True),
+    _column("OccurredAt", "occurred_at", _TIME, always=True),
+    "j.xml",
+    _column("ChainRef", "chain_ref"),
+    _column("StepRef", "step_ref"),
+    _column("AttemptID", "attempt_id"),
+    _column("AttemptNumber", "attempt_number"),
+    _column("Revision", "revision", always=True),
+    _column("Channel", "channel"),
+    _column("PhoneNumber", "phone_number"),
+    _column("StatusCode", "status_code"),
+    _column("Disposition", "disposition", always=True),
+    _column("Reason", "reason"),
+    _column("Final", "final", _FLAG, always=True),
+    _column("Confirmed", "confirmed", _FLAG, always=True),
+    _column("AnsweredBy", "answered_by"),
+    _column("Digits", "digits"),
+    _column("StartedAt", "started_at", _TIME),
+    _column("ConnectedAt", "connected_at", _TIME),
+    _column("EndedAt", "ended_at", _TIME),
+    _column("DurationSeconds", "duration_seconds"),
+    _column("TextSegments", "text_segments"),
+    _column("NextAttemptAt", "next_attempt_at", _TIME),
+    _column("SipCode", "sip_code"),
+    _column("CauseQ850", "cause_q850"),
+    _column("CallError", "call_error", _ESCAPED),
+    "'</Entry>'",
 )
+_ENTRY = f"concat({', '.join(_ARGUMENTS)})"
 _PAGE = (
     "WITH page AS (SELECT * FROM switchboard_entry WHERE {where} AND seq > %s"
     " ORDER BY seq LIMIT %s), jobs AS (SELECT id, '<JobID>' || job_id || '</JobID><JobRef>' ||"
