@@ -55,8 +55,9 @@ def due(now: datetime) -> bool:
     """Whether the log should be asked now: every 15 s while a message is unfinished, else every
     five minutes (ruling 26)."""
     cursor = LogCursor.objects.filter(current=True).first()
-    if cursor is None or not VoiceSettings.current().verified:
-        return False
+    settings = VoiceSettings.current()
+    if cursor is None or not settings.verified or settings.paused:
+        return False  # refused credentials are tried again once a minute, by `account` alone
     if cursor.polled_at is None:
         return True
     unfinished = DialerJob.objects.exclude(

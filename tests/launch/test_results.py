@@ -295,3 +295,15 @@ def test_the_end_does_not_depend_on_order_or_repetition(
     for start in range(0, len(mixed), cut):
         read(*{item.entry_id: item for item in mixed[start : start + cut]}.values())
     assert outcome_of_rows() == in_order
+
+
+def test_a_refused_account_is_not_asked_for_its_log(db: None) -> None:
+    """A wrong password every 15 s would lock the account at some dialers."""
+    verified_account()
+    now = timezone.now()
+    assert collect.due(now)
+    verified_account(paused=True)
+    assert not collect.due(now)
+    assert not collect.due(now + timedelta(days=1))
+    verified_account(paused=False)
+    assert collect.due(now)
