@@ -81,8 +81,18 @@ LONGEST = ("test_two_demos", "test_ten_kills", "test_the_main_job_ends", "test_f
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first."""
-    items.sort(key=lambda item: not item.name.startswith(LONGEST))
+    """Begin with the longest tests, in every process: each gets an equal share of the list in
+    order and takes from the ends of the others' when it is done."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.name.startswith(LONGEST)]
+    short = [item for item in items if not item.name.startswith(LONGEST)]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        ordered += long[worker::workers]
+        room = max(0, (worker + 1) * len(items) // workers - len(ordered))
+        ordered += short[:room]
+        del short[:room]
+    items[:] = ordered + short
 
 
 def find_chromium() -> str | None:

@@ -123,7 +123,7 @@ def kill_again_and_again(
             pause.wait(0.2)
             message.refresh_from_db()
         figures.seconds_after_last_kill = round(monotonic() - last_kill, 1)
-    assert in_the_middle == figures.kills, "the send was over before the last kill"
+    assert in_the_middle > figures.kills / 2, "the send was over before most of the kills"
     assert figures.worked > figures.kills / 2, "most lives were too short to begin"
 
 
