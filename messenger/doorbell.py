@@ -31,21 +31,23 @@ def work_here() -> None:
     _here = True
 
 
-def ring(task: Task, *ids: object, queue: str) -> None:
-    """Queues the task on commit; a broker that does not answer is no error."""
-    transaction.on_commit(partial(_send, task, ids, queue))
+def ring(task: Task, *ids: object, queue: str, after: int = 0) -> None:
+    """Queues the task on commit, for `after` seconds (60 at most) later; a broker that does not
+    answer is no error."""
+    transaction.on_commit(partial(_send, task, ids, queue, after))
 
 
-def _send(task: Task, ids: tuple[object, ...], queue: str) -> None:
+def _send(task: Task, ids: tuple[object, ...], queue: str, after: int) -> None:
     global _quiet_until
     if _here:
-        task(*ids)
+        if not after:  # nobody waits here; the ticks come by
+            task(*ids)
         return
     if monotonic() < _quiet_until:
         return
     try:
         # No retries here: a dead broker must not hold a web request; the tick comes anyway.
-        task.apply_async(args=list(ids), queue=queue, retry=False)
+        task.apply_async(args=list(ids), queue=queue, countdown=after or None, retry=False)
     except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the tick helps
         _quiet_until = monotonic() + QUIET_SECONDS
         log.warning("no broker for %s: %s", task.name, type(error).__name__)

@@ -13,8 +13,8 @@ from time import monotonic
 
 from django.db import connection
 
-from messenger import lifecycle
-from messenger.models import LaunchSlice
+from messenger import lifecycle, right_of_way
+from messenger.models import LaunchSlice, Message
 
 # Below this many slices (5,200 students) a second line is not worth its connection.
 ENOUGH_FOR_TWO = 5
@@ -23,7 +23,8 @@ ENOUGH_FOR_TWO = 5
 class Turns:
     """Who writes which slice, and whose turn it is to commit; shared by the two lines."""
 
-    def __init__(self, numbers: list[int], until: float) -> None:
+    def __init__(self, numbers: list[int], until: float, urgent: bool = False) -> None:
+        self.urgent = urgent
         self._waiting = deque(numbers)
         self._uncommitted = deque(numbers)
         self._until = until
@@ -59,14 +60,17 @@ def expand(message_id: int, seconds: float) -> bool:
     """Expands the planned slices of a message until none is left or the time is up. Returns whether
     some are left. One process at a time: the order of writing is kept here, not by locks."""
     until = monotonic() + seconds
+    urgent = Message.objects.filter(pk=message_id, emergency=True).exists()
     planned = LaunchSlice.objects.filter(message_id=message_id, state=LaunchSlice.State.PLANNED)
     numbers = list(planned.order_by("number").values_list("number", flat=True))
     if len(numbers) < ENOUGH_FOR_TWO:
         while lifecycle.expand_next(message_id):
             if monotonic() > until:
                 return True
+            if not urgent:
+                right_of_way.give_way()
         return False
-    turns = Turns(numbers, until)
+    turns = Turns(numbers, until, urgent)
     with ThreadPoolExecutor(max_workers=1) as second:
         other = second.submit(_run_second_line, message_id, turns)
         _run_line(message_id, turns)
@@ -84,7 +88,11 @@ def _run_second_line(message_id: int, turns: Turns) -> None:
 def _run_line(message_id: int, turns: Turns) -> None:
     finished = False
     try:
-        while (number := turns.take()) is not None:
+        while True:
+            if not turns.urgent:
+                right_of_way.give_way()  # before a slice is taken: nobody waits for one meanwhile
+            if (number := turns.take()) is None:
+                break
             if not lifecycle.expand_ahead(message_id, number, partial(turns.await_turn, number)):
                 return  # the last one, or canceled: what the other line has written has no use
             turns.committed()

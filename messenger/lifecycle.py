@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import dateformat
 from django.utils.translation import gettext as _
 
-from messenger import clock, continuity, doorbell, ledger
+from messenger import clock, continuity, doorbell, ledger, right_of_way
 from messenger.channels.registry import channels_for
 from messenger.composition import Composition
 from messenger.models import (
@@ -32,6 +32,8 @@ from messenger.status import readiness
 log = logging.getLogger(__name__)
 
 Status = Message.Status
+# An undo window must leave so much of the dialing window.
+SHORTEST_AFTER_UNDO = timedelta(minutes=5)
 
 
 class CannotSend(Exception):
@@ -72,11 +74,12 @@ def problems_with(composition: Composition, now: datetime) -> list[str]:
 
 
 @transaction.atomic
-def confirm(draft: MessageDraft, user: User) -> Message:
+def confirm(draft: MessageDraft, user: User, *, undo_seconds: int = 0) -> Message:
     """Makes the message of a draft, once: a second confirm returns the first one's message.
 
     Freezes criteria, words, window, settings and the JobRef (ruling 5). Raises CannotSend. An
-    emergency is launched here, inside the request (A2-01); everything else waits for its time.
+    emergency is launched here, inside the request (A2-01); everything else waits for its time, and
+    for `undo_seconds` in which its sender may think again (S11).
     """
     locked = MessageDraft.objects.select_for_update().get(pk=draft.pk)
     if locked.message is not None:
@@ -84,9 +87,11 @@ def confirm(draft: MessageDraft, user: User) -> Message:
     continuity.check()  # what is confirmed from here on is younger than a restored database
     now = clock.now()
     composition = Composition.from_draft(locked)
+    if composition.emergency:
+        right_of_way.claim()
     if problems := problems_with(composition, now):
         raise CannotSend(problems)
-    message = _create(composition, user, now)
+    message = _create(composition, user, now, undo_seconds)
     locked.message = message
     locked.save(update_fields=["message", "updated_at"])
     if composition.emergency:
@@ -96,7 +101,7 @@ def confirm(draft: MessageDraft, user: User) -> Message:
     return message
 
 
-def _create(composition: Composition, user: User, now: datetime) -> Message:
+def _create(composition: Composition, user: User, now: datetime, undo_seconds: int) -> Message:
     dial_from: datetime | None = None
     dial_until: datetime | None = None
     settings: dict[str, Any] = {}
@@ -129,6 +134,7 @@ def _create(composition: Composition, user: User, now: datetime) -> Message:
         scheduled_at=composition.scheduled_at or now,
         dial_from=dial_from,
         dial_until=dial_until,
+        held_until=_end_of_undo(composition, now, undo_seconds, dial_until),
         window_start=composition.window_start,
         window_end=composition.window_end,
     )
@@ -137,6 +143,17 @@ def _create(composition: Composition, user: User, now: datetime) -> Message:
         MessageMode(message=message, mode=mode) for mode in composition.modes
     )
     return message
+
+
+def _end_of_undo(
+    composition: Composition, now: datetime, seconds: int, dial_until: datetime | None
+) -> datetime | None:
+    """Until when nothing starts; None without an undo window: for an emergency, and where there is
+    hardly any time left to call."""
+    end = now + timedelta(seconds=seconds)
+    if not seconds or composition.emergency:
+        return None
+    return end if dial_until is None or end + SHORTEST_AFTER_UNDO <= dial_until else None
 
 
 def _next_schedule_id() -> int:
@@ -149,8 +166,10 @@ def _next_schedule_id() -> int:
 
 
 def is_due(message: Message, now: datetime) -> bool:
-    """Whether a waiting message starts now: at its time, or when its window opens if later."""
-    return max(message.scheduled_at, message.dial_from or message.scheduled_at) <= now
+    """Whether a waiting message starts now: at its time, when its window opens or when its undo
+    window ends, whatever is latest."""
+    times = (message.scheduled_at, message.dial_from, message.held_until)
+    return max(time for time in times if time is not None) <= now
 
 
 @transaction.atomic

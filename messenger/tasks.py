@@ -6,8 +6,7 @@ Each may run twice at once and may be lost; the ticks find what a lost ring miss
 import logging
 
 from celery import Task, shared_task
-from django.db.models import F
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Greatest
 
 from messenger import clock, continuity, doorbell, expansion, lifecycle
 from messenger.channels.registry import channels_for
@@ -62,7 +61,7 @@ def start_due() -> None:
     ).filter(scheduled_at__lte=now)
     due = due.filter(
         pk__in=due.annotate(
-            starts=Greatest(F("scheduled_at"), Coalesce(F("dial_from"), F("scheduled_at")))
+            starts=Greatest("scheduled_at", "dial_from", "held_until")  # the latest of those set
         )
         .filter(starts__lte=now)
         .values("pk")

@@ -6,11 +6,13 @@ delivery rows are put together by PostgreSQL (`sentlog.delivery_rows`).
 
 import re
 from datetime import datetime
+from math import ceil
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
+from messenger import clock
 from messenger.models import District, Message
 from voice.outcomes import describe
 
@@ -58,6 +60,25 @@ def where(message: Message, district: District) -> str:
         return district.name
     names = sorted(school.name for school in message.schools.all())
     return ", ".join(names) or district.name
+
+
+def seconds_held(message: Message) -> int:
+    """Seconds of the undo window that are left; 0 when the message does not wait for its end."""
+    if message.status != Message.Status.WAITING or message.held_until is None:
+        return 0
+    now = clock.now()
+    if max(message.scheduled_at, message.dial_from or now) > message.held_until:
+        return 0  # something later holds it anyway
+    return max(0, ceil((message.held_until - now).total_seconds()))
+
+
+def undo_words(seconds: int) -> str:
+    """How long a sender may still think again."""
+    return ngettext(
+        "Sending in %(seconds)s second. A cancel until then leaves nothing behind.",
+        "Sending in %(seconds)s seconds. A cancel until then leaves nothing behind.",
+        seconds,
+    ) % {"seconds": seconds}
 
 
 def status_text(message: Message) -> str:

@@ -257,6 +257,7 @@ def build_world() -> World:
     district.name = "Prairie Lakes Public Schools"
     district.time_zone = ZONE
     district.voice_enabled = True
+    district.undo_seconds = 0  # what is confirmed starts; tests of the undo window set it
     district.save()
     elementary, first_year = add_school("Cedar Elementary", "school-elementary")
     middle, middle_year = add_school("Willow Middle School", "school-middle")

@@ -26,7 +26,7 @@ from dialer_adapters.contract import (
     Rejected,
     Retry,
 )
-from messenger import clock, continuity, lifecycle
+from messenger import clock, continuity, lifecycle, right_of_way
 from messenger.models import Message
 from messenger.one_at_a_time import keep_lock_while
 from voice import (
@@ -207,10 +207,12 @@ def _drain(job: DialerJob, until: float) -> str:
     door = cache(partial(account.adapter, endpoint=job.endpoint))
     try:
         while (now := monotonic()) < until:
+            tell = now - told > SECONDS_BETWEEN_NOTES
+            if tell and not job.message.emergency:
+                right_of_way.give_way()
             batch = claim(job)
             if batch is None:
                 return "idle"
-            tell = now - told > SECONDS_BETWEEN_NOTES
             if not _send(job, batch, door, all_is_well=tell):
                 return "stop"
             told = now if tell else told

@@ -28,3 +28,12 @@ def collect() -> None:
     from voice.tasks import collect_call_log
 
     ring(collect_call_log, queue=COLLECT)
+
+
+def collect_canceled() -> None:
+    """A cancel is confirmed: the last word about the job comes when the calls under way are over,
+    and somebody watches the page."""
+    from voice.tasks import collect_call_log
+
+    for seconds in (0, 1, 2, 4, 7):
+        ring(collect_call_log, queue=COLLECT, after=seconds)

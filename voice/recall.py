@@ -228,4 +228,4 @@ def cancel_job(job: DialerJob) -> None:
     job.batches.exclude(state__in=DialerBatch.ANSWERED).update(
         state=DialerBatch.State.CANCELED, lease_until=None
     )
-    doorbell.collect()
+    doorbell.collect_canceled()

@@ -79,6 +79,7 @@ class DistrictForm(forms.ModelForm):
         fields = [
             "name",
             "time_zone",
+            "undo_seconds",
             "roster_sms_device",
             "roster_messenger_mark",
             "roster_voice_reasons",
@@ -87,8 +88,15 @@ class DistrictForm(forms.ModelForm):
         ]
         labels = {
             "name": _("District name"),
+            "undo_seconds": _("Seconds to think again after Confirm"),
             "roster_sms_device": _("A number in the “sms” column becomes"),
             "roster_messenger_mark": _("A new guardian starts with the Messenger mark"),
+        }
+        help_texts = {
+            "undo_seconds": _(
+                "A message waits so long before it starts, and a cancel in that time leaves "
+                "nothing behind. 0 to 120; an emergency never waits."
+            )
         }
         widgets = {"roster_sms_device": forms.Select(choices=DEVICE_CHOICES)}
 

@@ -45,6 +45,12 @@ class LaunchSlice(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="slice_once")]
+        indexes = [
+            # What is left to do, looked for every few seconds.
+            models.Index(
+                fields=["message"], condition=models.Q(state="planned"), name="slice_planned"
+            )
+        ]
 
 
 class Delivery(models.Model):

@@ -107,6 +107,8 @@ class Message(models.Model):
     scheduled_at = models.DateTimeField()
     # The dialing window: message window ∩ district window, as instants. Empty for an emergency.
     dial_from = models.DateTimeField(null=True)
+    # The end of the undo window: nothing starts before it.
+    held_until = models.DateTimeField(null=True)
     dial_until = models.DateTimeField(null=True)
     # The window as the sender wrote it, wall time in the district's zone.
     window_start = models.TimeField(null=True)

@@ -8,6 +8,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -24,6 +25,11 @@ class District(models.Model):
     time_zone = models.CharField(_("time zone"), max_length=64, default="America/Chicago")
     voice_enabled = models.BooleanField(_("voice enabled"), default=False)
     text_enabled = models.BooleanField(_("text enabled"), default=False)
+    # How long a message that is not an emergency waits after Confirm, so that its sender may think
+    # again.
+    undo_seconds = models.PositiveSmallIntegerField(
+        _("undo window"), default=30, validators=[MaxValueValidator(120)]
+    )
     # Order of devices inside a call chain; the household phone is its own chain.
     device_order = models.JSONField(default=list, blank=True)
     # What a roster cannot say (issue text): which device an `sms` column becomes, which reasons a

@@ -117,7 +117,8 @@ def confirm(request: HttpRequest, tool: str, uuid: UUID) -> HttpResponse:
     problems = [] if draft.message else _problems_now(user, Composition.from_draft(draft))
     if not problems:
         try:
-            message = lifecycle.confirm(draft, user)
+            undo_seconds = District.current().undo_seconds
+            message = lifecycle.confirm(draft, user, undo_seconds=undo_seconds)
         except lifecycle.CannotSend as refusal:
             problems = refusal.problems
         else:

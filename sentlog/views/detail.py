@@ -20,7 +20,7 @@ from sentlog.reports.document import message_detail
 from sentlog.views.finding import found_messages
 from sentlog.views.lost import lost_of
 from sentlog.views.seen import Seen, seen_message
-from sentlog.words import STATUS_NOTES, status_text, where
+from sentlog.words import STATUS_NOTES, seconds_held, status_text, undo_words, where
 from voice import collect
 
 # The call log is read every 15 s; looking more often than every 2 s shows nothing new.
@@ -74,7 +74,8 @@ def summary_context(request: HttpRequest, seen: Seen, words: str = "") -> dict[s
     and a screen reader hears a quarter of the way, not every change.
     """
     message, figures = seen.message, seen.figures()
-    version = f"{message.status}-{figures.rows_done}-{figures.rows}-{figures.contacted}"
+    held = seconds_held(message)
+    version = f"{message.status}-{figures.rows_done}-{figures.rows}-{figures.contacted}-{held}"
     seconds = FIRST_SECONDS
     if request.GET.get("shown") == version:
         seconds = min(LAST_SECONDS, _number(request.GET.get("seconds")) * SLOWER)
@@ -84,7 +85,7 @@ def summary_context(request: HttpRequest, seen: Seen, words: str = "") -> dict[s
         "message_where": where(message, seen.district),
         "figures": figures,
         "status_words": status_text(message),
-        "status_note": STATUS_NOTES[Message.Status(message.status)],
+        "status_note": undo_words(held) if held else STATUS_NOTES[Message.Status(message.status)],
         "facts": screen.facts(message, seen.district),
         "totals": screen.totals(figures, seen.district),
         "outcomes": _outcomes(figures),

@@ -259,6 +259,7 @@ def district(**changes: Any) -> dict[str, Any]:
     return {
         "name": "Prairie Lakes",
         "time_zone": "America/Denver",
+        "undo_seconds": "45",
         "roster_sms_device": "cell",
         "roster_messenger_mark": "on",
         "roster_voice_reasons": ["1", "8"],
@@ -273,6 +274,7 @@ def test_the_district(client: Client, world: Any) -> None:
     assert "settings are saved" in text_of(page)
     saved = District.current()
     assert (saved.name, saved.time_zone) == ("Prairie Lakes", "America/Denver")
+    assert saved.undo_seconds == 45
     assert saved.roster_voice_reasons == ContactReason.EMERGENCY.bit | ContactReason.GENERAL.bit
     assert (saved.roster_email_reasons, saved.roster_text_reasons) == (1, 0)
     assert saved.voice_enabled, "hosting's switch is not on this form"
@@ -285,6 +287,7 @@ def test_the_district(client: Client, world: Any) -> None:
     [
         ({"name": ""}, "name"),
         ({"time_zone": "Mars/Olympus"}, "time_zone"),
+        ({"undo_seconds": "121"}, "undo_seconds"),
         ({"roster_sms_device": "email"}, "roster_sms_device"),
         ({"roster_voice_reasons": ["3"]}, "roster_voice_reasons"),
     ],
