@@ -133,7 +133,7 @@ def readable(raw: bytes) -> bytes:
     """The bytes, and beside them whatever in them is base64 of something."""
     found = [raw]
     for coded in re.findall(rb"[A-Za-z0-9+/]{16,}={0,2}", raw):
-        found.append(base64.b64decode(coded + b"=" * (-len(coded) % 4)))
+        found.append(base64.b64decode(coded[: len(coded) // 4 * 4]))  # padding may stand behind it
     return b"\n".join(found)
 
 
