@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from messenger import lifecycle
 from messenger.audience.criteria import Criteria
@@ -134,7 +134,13 @@ def ask(sql: str, parameters: Any = None) -> tuple[Any, ...]:
 def empty(*tables: str) -> None:
     """Empties tables and writes everything that is dirty to disk, so that both sides begin alike:
     no dead rows, full pages in the log again."""
-    execute(f"TRUNCATE {', '.join(tables)}")
+    for left in reversed(range(5)):
+        try:
+            execute(f"TRUNCATE {', '.join(tables)}")
+            break
+        except OperationalError:  # a deadlock with a tick of the workers, who lock in their order
+            if not left:
+                raise
     execute("CHECKPOINT")
 
 
