@@ -15,7 +15,9 @@ from messenger.models import LaunchSlice
 # The advisory lock that an emergency's confirm shares with others until it is committed.
 KEYS = (1_917, 3)
 LOOK_AGAIN = 0.1  # seconds
-LONGEST = 20.0  # seconds: a routine message gets on in spite of one emergency after the other
+# Seconds before each slice, or each second of sending. Well below the time after which a task gives
+# its worker back: an emergency that is stuck must not stop everything else for ever.
+LONGEST = 3.0
 _nobody = Event()  # never set: a wait that ends by its time
 
 
