@@ -17,23 +17,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, datab
 
 
 def lose_a_message() -> Any:
-    from django.utils import timezone
-
     from messenger.models import School
-    from tests.launch.sending import launched
-    from voice import epochs
-    from voice.models import DialerBatch, DialerJob
+    from tests.launch.sending import lost_message
 
-    message = launched([School.objects.order_by("pk")[0]], subject="Early release")
-    DialerJob.objects.filter(message=message).update(
-        submitted_at=timezone.now(), accepted_at=timezone.now(), state="open"
-    )
-    DialerBatch.objects.filter(job__message=message, total_chains=None).update(state="accepted")
-    job = DialerJob.of(message.pk)
-    assert job is not None
-    epochs.mark_lost(job, epochs.EPOCH_CHANGED)
-    epochs.decide(message.pk)
-    return message
+    return lost_message(School.objects.order_by("pk")[0])
 
 
 def test_the_question_is_accessible_and_the_word_is_taken(

@@ -12,7 +12,8 @@ from django.utils import timezone
 from messenger import lifecycle
 from messenger.audience.criteria import Criteria
 from messenger.models import District, Message, MessageDraft, School, User
-from voice.models import CustomerAccount, LogCursor, VoiceSettings
+from voice import epochs
+from voice.models import CustomerAccount, DialerBatch, DialerJob, LogCursor, VoiceSettings
 
 ALL_DAY = {"window_start": "00:01", "window_end": "23:59"}
 
@@ -90,3 +91,17 @@ def noon(day: datetime | None = None) -> datetime:
     """Noon in the district's zone, aware."""
     local = (day or timezone.now()).astimezone(District.current().zone)
     return local.replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def lost_message(school: School) -> Message:
+    """A routine message of one school, handed over and lost before anybody was called."""
+    message = launched([school], subject="Early release")
+    DialerJob.objects.filter(message=message).update(
+        submitted_at=timezone.now(), accepted_at=timezone.now(), state="open"
+    )
+    DialerBatch.objects.filter(job__message=message, total_chains=None).update(state="accepted")
+    job = DialerJob.of(message.pk)
+    assert job is not None
+    epochs.mark_lost(job, epochs.EPOCH_CHANGED)
+    epochs.decide(message.pk)
+    return message

@@ -5,28 +5,17 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from messenger.models import Delivery, Message, User
-from tests.launch.sending import launched
+from tests.launch.sending import lost_message
 from tests.pages.cast import ADMINISTRATOR, READ_ONLY, SECRETARY, client_of, make_user
 from voice import epochs
-from voice.models import DialerBatch, DialerJob
+from voice.models import DialerJob
 
 
 @pytest.fixture
 def lost(world: Any) -> Message:
-    """A routine message of one school, handed over and lost before anybody was called."""
-    message = launched([world.elementary], subject="Early release")
-    DialerJob.objects.filter(message=message).update(
-        submitted_at=timezone.now(), accepted_at=timezone.now(), state="open"
-    )
-    DialerBatch.objects.filter(job__message=message, total_chains=None).update(state="accepted")
-    job = DialerJob.of(message.pk)
-    assert job is not None
-    epochs.mark_lost(job, epochs.EPOCH_CHANGED)
-    epochs.decide(message.pk)
-    return message
+    return lost_message(world.elementary)
 
 
 @pytest.fixture
