@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db import connection
+from django.db.models import Max, Q
 
 from messenger import ledger
 from messenger.audience.placing import Bundling
@@ -19,7 +20,12 @@ from voice import recordings, script
 from voice.models import DialerBatch, DialerJob
 
 # BatchNumber = slice × this + part (ruling 14). A refused batch is split under the next parts.
+# Parts beyond it (a dialer that takes few chains a request, long words of their own, refusals) are
+# numbered after all slices: the wire's xs:int has room for 2,000 slices of them.
 PARTS_PER_SLICE = 1_000
+_PARTS_BEYOND = 1_000_000
+_NUMBER = f"""part + CASE WHEN part < %(parts)s THEN %(number)s
+                    ELSE (%(number)s / %(parts)s + 1) * {_PARTS_BEYOND} END"""
 # Of the 8 MiB that a request may have: words grow when they are written as XML.
 MOST_BATCH_BYTES = 3 * 1024 * 1024
 CHAIN_BYTES = 1_000  # a chain without a script, at its longest
@@ -135,14 +141,14 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
             ), kept AS (
                 INSERT INTO voice_callchain
                     (message_id, number, batch, student_id, household_id, recipient_id, steps)
-                SELECT %(message)s, chain, %(number)s + part, student_id, household_id,
+                SELECT %(message)s, chain, {_NUMBER}, student_id, household_id,
                     recipient_id, steps
                 FROM chains
             )
             INSERT INTO voice_dialerbatch
                 (uuid, job_id, number, state, first_chain, last_chain, chains, steps, content,
                  frozen_at, trouble)
-            SELECT gen_random_uuid(), %(job)s, %(number)s + part, 'frozen', min(chain), max(chain),
+            SELECT gen_random_uuid(), %(job)s, {_NUMBER}, 'frozen', min(chain), max(chain),
                 count(*), sum(steps), '[' || string_agg(content, ',' ORDER BY chain) || ']',
                 transaction_timestamp(), ''
             FROM chains GROUP BY part
@@ -153,11 +159,28 @@ def freeze_slice(message: Message, job: DialerJob, launch_slice: LaunchSlice, si
                 "size": fitting(own, size),
                 "number": launch_slice.number * PARTS_PER_SLICE if job.batches.exists() else 0,
                 "job": job.pk,
+                "parts": PARTS_PER_SLICE,
             },
         )
         chains = sum(row[0] for row in cursor.fetchall())
         cursor.execute(_AS_USUAL)
         return chains
+
+
+def next_numbers(job: DialerJob, number: int, count: int) -> list[int]:
+    """Batch numbers that nothing of the job has, for what a batch of that number is split into.
+    Runs in a transaction that holds the job's row."""
+    index = number // PARTS_PER_SLICE
+    if number >= _PARTS_BEYOND:
+        index = number // _PARTS_BEYOND - 1
+    base, beyond = index * PARTS_PER_SLICE, (index + 1) * _PARTS_BEYOND
+    of_slice = Q(number__gte=base, number__lt=base + PARTS_PER_SLICE)
+    of_slice |= Q(number__gte=beyond, number__lt=beyond + _PARTS_BEYOND)
+    highest = job.batches.filter(of_slice).aggregate(highest=Max("number"))["highest"]
+    part = highest - (beyond if highest >= beyond else base) + 1
+    return [
+        (base if each < PARTS_PER_SLICE else beyond) + each for each in range(part, part + count)
+    ]
 
 
 def content_of(message: Message, batch: DialerBatch) -> tuple[str, int, int]:

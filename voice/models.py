@@ -262,9 +262,9 @@ class DialerBatch(models.Model):
            └──message canceled before the first send──→ canceled
 
     `content` is what the adapter's `ChainRow` describes, as JSON. `number` is the wire's
-    BatchNumber: slice × 1,000 + part; 0 is the one that SubmitJob carries. The last one carries
-    TotalChains alone. `sendings` counts how often a request with it may have left. An empty content
-    is made from the open rows when the batch is claimed.
+    BatchNumber: slice × 1,000 + part (see `chains`); 0 is the one that SubmitJob carries. The last
+    one carries TotalChains alone. `sendings` counts how often a request with it may have left. An
+    empty content is made from the open rows when the batch is claimed.
     """
 
     class State(models.TextChoices):

@@ -76,19 +76,12 @@ def split(job: DialerJob, batch: Claimed, error: Rejected) -> None:
                     chains=(row.first_chain, row.last_chain or row.first_chain),
                 )
         else:
-            slice_base = row.number // chains.PARTS_PER_SLICE * chains.PARTS_PER_SLICE
             job_row = DialerJob.objects.select_for_update().get(pk=job.pk)
-            last = (
-                job_row.batches.filter(
-                    number__gte=slice_base, number__lt=slice_base + chains.PARTS_PER_SLICE
-                )
-                .order_by("-number")
-                .values_list("number", flat=True)[0]
-            )
-            for offset, part in enumerate(halves, start=1):
+            numbers = chains.next_numbers(job_row, row.number, len(halves))
+            for number, part in zip(numbers, halves, strict=True):
                 # What has broken often enough does not begin to count again.
                 DialerBatch.objects.create(
-                    job=job_row, number=last + offset, sendings=row.sendings, **part
+                    job=job_row, number=number, sendings=row.sendings, **part
                 )
         row.state = DialerBatch.State.REFUSED
         row.trouble = words[:300]

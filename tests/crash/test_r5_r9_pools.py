@@ -61,11 +61,11 @@ def test_r5_a_hundred_children_of_pools_are_killed(tmp_path: Path) -> None:
     kill_children(tmp_path, kills=100)
 
 
-def deploy_again_and_again(directory: Path, times: int) -> None:
+def deploy_again_and_again(directory: Path, times: int, people: int = 1_700) -> None:
     """Ends the workers well and starts them again, under load."""
     longest = 0.0
     with Exchange("deploys", speed=100, lines=FEW_LINES) as exchange:
-        message = begin_send(exchange, people=1_700, batch=2, directory=directory)
+        message = begin_send(exchange, people=people, batch=2, directory=directory)
         with Processes(chosen(directory, *POOLS, "beat"), directory) as workers:
             for _number in range(times):
                 await_progress(message)
@@ -85,4 +85,4 @@ def test_r9_three_deployments_under_load(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_r9_twenty_deployments_under_load(tmp_path: Path) -> None:
-    deploy_again_and_again(tmp_path, times=20)
+    deploy_again_and_again(tmp_path, times=20, people=8_000)

@@ -20,7 +20,8 @@ from messenger.models import (
 )
 from tests.launch.sending import launched, verified_account
 from tests.world import ZONE_BEHIND, Device, World, add_phone, build_world, local_today
-from voice.models import CallChain, DialerBatch
+from voice.chains import next_numbers
+from voice.models import CallChain, DialerBatch, DialerJob, VoiceSettings
 
 pytestmark = pytest.mark.django_db
 
@@ -221,6 +222,29 @@ def test_the_first_batch_is_0_wherever_the_first_chain_is(
     for chain in CallChain.objects.filter(message=message):
         batch = batches.get(number=chain.batch)
         assert (batch.first_chain or 0) <= chain.number <= (batch.last_chain or 0)
+
+
+def test_more_batches_than_a_slice_has_numbers_get_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dialer that takes few chains a request, or long words of their own, make small batches."""
+    monkeypatch.setattr("messenger.audience.resolve.SLICE_ENDS", [2, 4, 6])
+    monkeypatch.setattr("messenger.audience.resolve.SLICE_STUDENTS", 2)
+    monkeypatch.setattr("voice.chains.PARTS_PER_SLICE", 2)
+    VoiceSettings.objects.update(max_chains_per_batch=1)
+    message = launched()
+    job = DialerJob.objects.get(message=message)
+    every_chain = set(CallChain.objects.filter(message=message).values_list("number", flat=True))
+    batches = job.batches.exclude(chains=0)
+    assert max(batches.values_list("number", flat=True)) > 1_000_000
+    assert {batch.first_chain for batch in batches} == every_chain
+    for chain in CallChain.objects.filter(message=message):
+        assert batches.get(number=chain.batch).first_chain == chain.number
+    # What a refused one is split into finds numbers too, in its slice and beyond.
+    for batch in list(batches.order_by("number")):
+        for number in next_numbers(job, batch.number, 2):
+            assert 0 < number < 2**31
+            job.batches.create(number=number, content="[]")
 
 
 @pytest.mark.spec("A4-09")
