@@ -21,6 +21,10 @@ SEND_DISTRICT_WIDE = "message.send.district_wide"
 CANCEL_OWN = "message.cancel_own"
 CANCEL_ANY = "message.cancel_any"
 CONTACTS_SEE_PRIVATE = "contacts.see_private"
+# Census: people's pages; what is written there; marks of many people at once (A4-12).
+PEOPLE_VIEW = "people.view"
+PEOPLE_EDIT = "people.edit"
+PREFERENCES_BATCH = "preferences.batch"
 IMPORT_RUN = "import.run"
 SETTINGS_VIEW = "settings.view"
 SETTINGS_EDIT = "settings.edit"
@@ -39,6 +43,9 @@ ALL_RIGHTS = frozenset(
         CANCEL_OWN,
         CANCEL_ANY,
         CONTACTS_SEE_PRIVATE,
+        PEOPLE_VIEW,
+        PEOPLE_EDIT,
+        PREFERENCES_BATCH,
         IMPORT_RUN,
         SETTINGS_VIEW,
         SETTINGS_EDIT,
@@ -51,9 +58,12 @@ ALL_RIGHTS = frozenset(
 READY_ROLES: dict[str, frozenset[str]] = {
     "District administrator": ALL_RIGHTS - {HOSTING_EDIT},
     "School secretary": frozenset(
-        {LOG_VIEW_OWN, LOG_VIEW_ALL, LOG_REPORT, SEND_GENERAL, CANCEL_OWN, CANCEL_ANY}
+        {
+            *(LOG_VIEW_OWN, LOG_VIEW_ALL, LOG_REPORT, SEND_GENERAL, CANCEL_OWN, CANCEL_ANY),
+            *(PEOPLE_VIEW, PEOPLE_EDIT),
+        }
     ),
-    "Read-only": frozenset({LOG_VIEW_OWN, LOG_VIEW_ALL, LOG_REPORT}),
+    "Read-only": frozenset({LOG_VIEW_OWN, LOG_VIEW_ALL, LOG_REPORT, PEOPLE_VIEW}),
     "Hosting": frozenset({SETTINGS_VIEW, CREDENTIALS_EDIT, HOSTING_EDIT}),
 }
 

@@ -3,7 +3,17 @@
 from django.urls import URLPattern, URLResolver, path
 
 from messenger.composition import EMERGENCY_TOOL
-from messenger.views import compose, district, frame, home, imports, restored, status
+from messenger.views import (
+    compose,
+    district,
+    frame,
+    home,
+    imports,
+    people,
+    relationships,
+    restored,
+    status,
+)
 
 
 def tool_pages(prefix: str, tool: str) -> list[URLPattern]:
@@ -28,6 +38,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("styleguide/", frame.styleguide, name="styleguide"),
     *tool_pages("messages", "general"),
     *tool_pages("emergency", EMERGENCY_TOOL),
+    path("people/", people.find, name="people"),
+    path("people/<uuid:uuid>/", people.person, name="person"),
+    path("people/<uuid:uuid>/history/", people.person_history, name="person_history"),
+    path(
+        "people/<uuid:uuid>/relationships/",
+        relationships.person_relationships,
+        name="person_relationships",
+    ),
+    path("people/<uuid:uuid>/relate/", relationships.relate, name="person_relate"),
     path("imports/", imports.runs, name="imports"),
     path("imports/<uuid:uuid>/", imports.run, name="import_detail"),
     path("imports/<uuid:uuid>/again/", imports.again, name="import_again"),

@@ -4,7 +4,6 @@ Words alone, for pages, reports and commands alike; nothing is counted or decide
 delivery rows are put together by PostgreSQL (`sentlog.delivery_rows`).
 """
 
-import re
 from datetime import datetime
 from math import ceil
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from messenger import clock
 from messenger.models import District, Message
+from messenger.roster.phones import national
 from voice.outcomes import describe
 
 # What each status means, in the sources' sense and in plain words (B2-02 to B2-08, B8-01: one
@@ -33,14 +33,6 @@ STATUS_NOTES = {
         "The message was canceled after delivery had started."
     ),
 }
-
-_NORTH_AMERICAN = re.compile(r"\+1(\d{3})(\d{3})(\d{4})")
-
-
-def national(number: str) -> str:
-    """A number of North America as (612) 555-7735; any other as it is stored."""
-    found = _NORTH_AMERICAN.fullmatch(number)
-    return f"({found[1]}) {found[2]}-{found[3]}" if found else number
 
 
 def caller_id(number: str) -> str:

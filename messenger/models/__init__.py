@@ -3,6 +3,7 @@
 One module a subject; nothing is defined here.
 """
 
+from messenger.models.census import ContactChange, Door, PreferenceBatch
 from messenger.models.contact import (
     ContactPoint,
     ContactPreference,
@@ -33,6 +34,7 @@ __all__ = [
     "Attempt",
     "Calendar",
     "ClassEnrollment",
+    "ContactChange",
     "ContactPoint",
     "ContactPreference",
     "ContactReason",
@@ -41,6 +43,7 @@ __all__ = [
     "Device",
     "District",
     "DoNotContact",
+    "Door",
     "Enrollment",
     "Household",
     "HouseholdMembership",
@@ -50,6 +53,7 @@ __all__ = [
     "MessageMode",
     "Mode",
     "Person",
+    "PreferenceBatch",
     "QueuePulse",
     "Relationship",
     "Role",

@@ -119,6 +119,8 @@ class ContactPreference(models.Model):
     )
     mode = models.CharField(max_length=10, choices=Mode.choices)
     reasons = models.PositiveSmallIntegerField(default=0)
+    # The door of the last change (`census.Door`); empty: as the importer first set it.
+    set_by = models.CharField(max_length=10, blank=True, db_default="")
 
     class Meta:
         constraints = [

@@ -28,6 +28,7 @@ class HouseholdMembership(models.Model):
     start_date = models.DateField(null=True, blank=True)
     end_date = models.DateField(null=True, blank=True)
     active = models.BooleanField(default=True)
+    source = models.CharField(max_length=20, db_default="roster")
 
     class Meta:
         constraints = [

@@ -16,6 +16,9 @@ class Person(models.Model):
     `family` is the lowest person id among the students connected to this student by guardian links
     (guardians and staff: empty). It is derived, recomputed set-wise whenever links change, and lets
     a launch keep families together without walking the graph (ruling 13).
+
+    The table has a column more, `search` (migration 0008): the names without case and accents, for
+    `people_search` alone. PostgreSQL keeps it, and pages never load it.
     """
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
@@ -25,7 +28,11 @@ class Person(models.Model):
     middle_name = models.CharField(max_length=150, blank=True)
     family_name = models.CharField(max_length=150)
     preferred_given_name = models.CharField(max_length=150, blank=True)
+    # As the roster says (F, M, X ...) or a person; blank when nobody did.
+    gender = models.CharField(max_length=20, blank=True, db_default="")
     language = models.CharField(max_length=20, blank=True)
+    # Chosen here: an import leaves the language alone.
+    language_chosen = models.BooleanField(db_default=False)
     is_student = models.BooleanField(default=False)
     is_staff_member = models.BooleanField(default=False)
     family = models.BigIntegerField(null=True, blank=True)
@@ -63,6 +70,8 @@ class Relationship(models.Model):
     start_date = models.DateField(null=True, blank=True)
     end_date = models.DateField(null=True, blank=True)
     active = models.BooleanField(default=True)
+    # "roster" belongs to the importer, which never ends one that was made by hand.
+    source = models.CharField(max_length=20, db_default="roster")
 
     class Meta:
         constraints = [

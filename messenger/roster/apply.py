@@ -9,7 +9,7 @@ from functools import partial
 
 from django.db import transaction
 
-from messenger.models import District
+from messenger.models import ContactChange, District, Door
 from messenger.models.contact import Device, Mode
 from messenger.roster.families import recompute_families
 from messenger.roster.staging import run, value
@@ -34,8 +34,9 @@ _CONTACTS_CHANGED = "UPDATE messenger_district SET contacts_changed_at = clock_t
 Columns = dict[str, str]
 
 
-def apply_changes(district: District) -> None:
-    """Write everything that `diff` found. One transaction: all of it or nothing."""
+def apply_changes(district: District, source: str = "") -> None:
+    """Write everything that `diff` found. One transaction: all of it or nothing. `source` names the
+    file in the history of contact points."""
     with transaction.atomic():
         for table, name in _SWITCHED.items():
             run(
@@ -45,7 +46,7 @@ def apply_changes(district: District) -> None:
         _apply_people()
         _apply_links(district)
         _apply_households()
-        _apply_points(district)
+        _apply_points(district, source)
         _apply_enrollments()
         _apply_classes()
         if _families_may_differ():
@@ -148,8 +149,9 @@ FROM named WHERE h.id = named.household_id
 """
 
 
-def _apply_points(district: District) -> None:
-    """Numbers and addresses; a new one gets its first preferences, an old one keeps its own."""
+def _apply_points(district: District, source: str) -> None:
+    """Numbers and addresses; a new one gets its first preferences, an old one keeps its own. What
+    they were goes into the history."""
     point = {
         **_same("device", "value", "extension", "raw", "problem"),
         "valid": "w.problem = ''",
@@ -161,8 +163,11 @@ def _apply_points(district: District) -> None:
             f"UPDATE roster_{name}_change SET id = nextval('messenger_contactpoint_id_seq')"
             " WHERE op = 'added'"
         )
+        _remember(_CHANGED_POINTS.format(name=name, owner=owner), source)
+        _remember(_GONE_POINTS.format(name=name, owner=owner), source)
         _add("messenger_contactpoint", name, {**_same("id", owner), **point, **made})
         _change("messenger_contactpoint", name, point)
+        _remember(_NEW_POINTS.format(name=name, owner=owner), source)
         for mode, reasons, devices in (
             (Mode.VOICE, district.roster_voice_reasons, _VOICE),
             (Mode.TEXT, district.roster_text_reasons, (Device.CELL,)),
@@ -172,6 +177,34 @@ def _apply_points(district: District) -> None:
                 _prefer(name, mode, reasons, devices)
 
 
+def _remember(points: str, source: str) -> None:
+    """Lines of the history, from rows of points with what they were and what they are."""
+    run(
+        "INSERT INTO messenger_contactchange (door, subject, user_name, person_id, household_id,"
+        f" contact_point_id, device, private, before, after) SELECT %s, %s, %s, x.* FROM ({points})"
+        " x(person_id, household_id, contact_point_id, device, private, before, after)"
+        " WHERE x.before <> x.after",
+        [Door.IMPORT.value, ContactChange.Subject.POINT.value, source],
+    )
+
+
+_SHOWN = "{0}.value || CASE {0}.extension WHEN '' THEN '' ELSE ' x' || {0}.extension END"
+# Before they are changed; one that was switched off is there again.
+_CHANGED_POINTS = (
+    "SELECT c.person_id, c.household_id, c.id, c.device, c.private,"
+    f" CASE WHEN c.active THEN {_SHOWN.format('c')} ELSE '' END, {_SHOWN.format('w')}"
+    " FROM roster_{name}_change w JOIN messenger_contactpoint c ON c.id = w.live_id"
+    " WHERE w.op = 'changed' ORDER BY c.{owner}"
+)
+_GONE_POINTS = (
+    f"SELECT c.person_id, c.household_id, c.id, c.device, c.private, {_SHOWN.format('c')}, ''"
+    " FROM roster_{name}_gone g JOIN messenger_contactpoint c ON c.id = g.id ORDER BY c.{owner}"
+)
+_NEW_POINTS = (
+    f"SELECT c.person_id, c.household_id, c.id, c.device, c.private, '', {_SHOWN.format('c')}"
+    " FROM roster_{name}_change w JOIN messenger_contactpoint c ON c.id = w.id"
+    " WHERE w.op = 'added' ORDER BY c.{owner}"
+)
 _VOICE = (Device.HOUSEHOLD, Device.CELL, Device.OTHER, Device.WORK)
 
 

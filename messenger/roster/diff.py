@@ -177,7 +177,7 @@ def _compare_links(roster: Roster, diff: Diff) -> None:
         table="messenger_relationship",
         on="live.student_id = w.student_id AND live.guardian_id = w.guardian_id",
         fields={},
-        reach=reach,
+        reach=f"live.source = 'roster' AND ({reach})",
     )
     make(
         "roster_tie",
@@ -216,7 +216,8 @@ def _compare_households(roster: Roster, diff: Diff) -> None:
         fields={},
         reach="live.household_id IN (SELECT id FROM roster_household UNION"
         " SELECT id FROM roster_household_gone) AND live.person_id IN"
-        " (SELECT id FROM messenger_person WHERE sourced_id IS NOT NULL)",
+        " (SELECT id FROM messenger_person WHERE sourced_id IS NOT NULL)"
+        " AND live.source = 'roster'",
     )
 
 

@@ -139,7 +139,7 @@ class _Run:
             return
         if not self.run.dry_run:
             self._enter(State.APPLYING)
-            apply_changes(district)
+            apply_changes(district, self.run.file_name)
             refresh_statistics()
         _end(self.run, State.DONE)
 

@@ -113,3 +113,24 @@ def normalise_email(text: str) -> Address:
     if len(address) > EMAIL_LENGTH or not _EMAIL.fullmatch(address):
         return Address(text.strip(), "", "not_an_address")
     return Address(address)
+
+
+_NATIONAL = re.compile(r"\+1(\d{3})(\d{3})(\d{4})")
+
+
+def national(number: str) -> str:
+    """A number of North America as (612) 555-7735; any other as it is stored."""
+    found = _NATIONAL.fullmatch(number)
+    return f"({found[1]}) {found[2]}-{found[3]}" if found else number
+
+
+def takes_texts(number: str, extension: str = "") -> bool:
+    """Whether a number (E.164) can be a mobile phone's: no extension, and none of the codes that
+    belong to no phone in a pocket (toll-free, premium). The number alone says no more."""
+    if extension or not _NATIONAL.fullmatch(number):
+        return False
+    return number[2:5] not in _NEVER_MOBILE
+
+
+# Area codes of services: toll-free, premium rate, interexchange carriers.
+_NEVER_MOBILE = frozenset({"800", "833", "844", "855", "866", "877", "888", "900", "700", "710"})

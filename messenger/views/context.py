@@ -40,6 +40,7 @@ RAIL = (
         alarm=True,
     ),
     RailEntry("log", "/log/", "queue-list", _("Sent Message Log"), _("Log"), "may_see_log"),
+    RailEntry("people", "/people/", "users", _("People"), _("People"), "may_see_people"),
     RailEntry("imports", "/imports/", "arrow-up-tray", _("Imports"), _("Imports"), "may_import"),
     RailEntry(
         "settings", "/settings/", "cog-6-tooth", _("Settings"), _("Settings"), "may_see_settings"
@@ -65,6 +66,8 @@ def district(request: HttpRequest) -> dict[str, Any]:
         "may_send_emergency": voice and rights.may(user, rights.SEND_EMERGENCY),
         "may_see_log": rights.may(user, rights.LOG_VIEW_OWN)
         or rights.may(user, rights.LOG_VIEW_ALL),
+        "may_see_people": rights.may(user, rights.PEOPLE_VIEW),
+        "may_set_batches": rights.may(user, rights.PREFERENCES_BATCH),
         "may_import": rights.may(user, rights.IMPORT_RUN),
         "may_see_settings": rights.may(user, rights.SETTINGS_VIEW),
         "may_edit_settings": rights.may(user, rights.SETTINGS_EDIT),

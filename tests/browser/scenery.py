@@ -9,7 +9,8 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.urls import reverse
 from django.utils import timezone
 
-from messenger.models import Delivery, Message, RosterImport, RosterProblem, User
+from messenger.models import Delivery, District, Message, RosterImport, RosterProblem, User
+from messenger.opt_outs import stop_texts
 from tests.launch.sending import draft, verified_account
 from tests.pages.cast import ADMINISTRATOR, PASSWORD, make_user
 from tests.world import World, build_world
@@ -32,6 +33,8 @@ def build_scenery() -> Scenery:
     user.set_password(PASSWORD)
     user.save()
     _messages(world, user)
+    District.objects.update(text_enabled=True)
+    stop_texts("+16125557735", "text message")
     general, emergency = (
         draft([world.elementary, world.middle], tool=tool, user=user)
         for tool in ("general", "emergency")
@@ -48,6 +51,12 @@ def build_scenery() -> Scenery:
         reverse("general_check", args=[nobody.uuid]),
         reverse("emergency_new"),
         reverse("emergency_check", args=[emergency.uuid]),
+        reverse("people"),
+        reverse("people") + "?q=family",
+        reverse("person", args=[world.mom.uuid]),
+        reverse("person", args=[world.seven_digits.uuid]),
+        reverse("person_relationships", args=[world.son.uuid]) + "?q=lan",
+        reverse("person_history", args=[world.mom.uuid]),
         reverse("imports"),
         *(reverse("import_detail", args=[run.uuid]) for run in runs),
         reverse("settings"),

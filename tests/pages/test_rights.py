@@ -19,6 +19,7 @@ SIGN_IN = 302  # to the sign-in page
 EVERYONE = (SIGN_IN, 200, 200, 200, 200, 200)
 SENDERS = (SIGN_IN, 200, 200, 200, 403, 403)
 ALARMS = (SIGN_IN, 200, 200, 403, 403, 403)  # and everything else of administrators alone
+READERS = (SIGN_IN, 200, 200, 200, 200, 403)
 GONE = (SIGN_IN, 302, 302, 302, 403, 403)  # a redirect of our own after a POST
 TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "home": ("GET", EVERYONE),
@@ -39,6 +40,11 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "emergency_check": ("GET", ALARMS),
     "emergency_confirm": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
     "emergency_discard": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
+    "people": ("GET", READERS),
+    "person": ("GET", READERS),
+    "person_history": ("GET", READERS),
+    "person_relationships": ("GET", READERS),
+    "person_relate": ("POST", (SIGN_IN, 302, 302, 302, 403, 403)),
     "imports": ("GET", ALARMS),
     "import_detail": ("GET", ALARMS),
     "import_now": ("GET", ALARMS),
@@ -77,6 +83,8 @@ def cast(world: Any) -> dict[str, User | None]:
 def address(name: str, user: User | None, world: Any) -> str:
     if name.startswith("import_"):
         return reverse(name, args=[RosterImport.objects.create(file_name="x.zip").uuid])
+    if name.startswith("person"):
+        return reverse(name, args=[world.mom.uuid])
     tool, _underscore, page = name.partition("_")
     if tool in ("general", "emergency") and page in OWN_PAGES:
         owner = user or make_user(f"owner-of-{name}")
@@ -147,13 +155,14 @@ def test_the_rail_shows_what_the_role_opens(cast: dict[str, User | None]) -> Non
         return re.findall(r'rail__long">([^<]+)', nav[: nav.index("</nav>")])
 
     assert rail("nobody") == ["Home"]
-    assert rail("reader") == ["Home", "Sent Message Log"]
-    assert rail("secretary") == ["Home", "New message", "Sent Message Log"]
+    assert rail("reader") == ["Home", "Sent Message Log", "People"]
+    assert rail("secretary") == ["Home", "New message", "Sent Message Log", "People"]
     assert rail("administrator") == [
         "Home",
         "New message",
         "Emergency",
         "Sent Message Log",
+        "People",
         "Imports",
         "Settings",
         "System status",
