@@ -38,7 +38,8 @@ _AS_USUAL = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO
 
 def add_attempts(lines: Iterable[str], *, all_new: bool) -> None:
     """Stores tries from lines of ATTEMPT_COLUMNS for COPY (an empty one is none); a newer revision
-    replaces an older one.
+    replaces an older one, but one that is pending none that has an end. `final` stays said: so the
+    same revisions make the same try in any order (R16).
 
     With `all_new` they go straight into the table, three times as fast; one that is there already
     then raises IntegrityError, and the caller takes back its savepoint and says so.
@@ -56,7 +57,7 @@ def add_attempts(lines: Iterable[str], *, all_new: bool) -> None:
             f"""
             INSERT INTO messenger_attempt ({ATTEMPT_COLUMNS})
             SELECT DISTINCT ON (message_id, chain, step, attempt_ref) {ATTEMPT_COLUMNS} FROM tries
-            ORDER BY message_id, chain, step, attempt_ref, revision DESC
+            ORDER BY message_id, chain, step, attempt_ref, (outcome <> '') DESC, revision DESC
             ON CONFLICT (message_id, chain, step, attempt_ref) DO UPDATE SET
                 number = excluded.number, revision = excluded.revision, code = excluded.code,
                 outcome = excluded.outcome,
@@ -66,7 +67,11 @@ def add_attempts(lines: Iterable[str], *, all_new: bool) -> None:
                 started_at = coalesce(excluded.started_at, messenger_attempt.started_at),
                 ended_at = excluded.ended_at, occurred_at = excluded.occurred_at,
                 duration = excluded.duration, call_error = excluded.call_error
-            WHERE messenger_attempt.revision < excluded.revision"""
+            WHERE (messenger_attempt.outcome <> '', messenger_attempt.revision)
+                < (excluded.outcome <> '', excluded.revision);
+            UPDATE messenger_attempt a SET final = true FROM tries t
+            WHERE a.message_id = t.message_id AND a.chain = t.chain AND a.step = t.step
+                AND a.attempt_ref = t.attempt_ref AND t.final AND NOT a.final"""
         )
 
 
@@ -151,7 +156,9 @@ def _judge_steps(cursor: CursorWrapper) -> set[int]:
             FROM steps s LEFT JOIN LATERAL (
                 SELECT a.code, a.outcome, a.confirmed, a.reason,
                     coalesce(a.ended_at, a.occurred_at) AS at, count(*) OVER () AS tries,
-                    bool_or(a.final) OVER () AS final
+                    -- A text that is pending is under way, whatever is said of further tries: it
+                    -- ends with its next revision or with the job (ruling 26).
+                    bool_or(a.final AND NOT (a.mode = 'text' AND a.outcome = '')) OVER () AS final
                 FROM messenger_attempt a
                 WHERE a.message_id = s.message_id AND a.chain = s.chain AND a.step = s.step
                 ORDER BY {BEST_FIRST} LIMIT 1

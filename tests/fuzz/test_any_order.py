@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from dialer_adapters.contract import LogEntry
@@ -181,6 +181,14 @@ def check(message: Message, telling: dict[str, Any]) -> None:
         transaction.set_rollback(True)
 
 
+def story(*steps: dict[str, Any], pages: int = 3, seed: int = 2) -> dict[str, Any]:
+    silent = {"codes": [], "text": False, "revisions": [], "closed_apart": False}
+    told = [{**silent, "confirmed": False, **step} for step in (*steps, *[{}] * 4)]
+    return {"steps": told[:4], "job_ends": "", "pages": pages, "seed": seed}
+
+
+# A text that stays queued although no further try will come, told in one page and in several.
+QUEUED = {"codes": [0, 0], "text": True}
 EASY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -192,6 +200,8 @@ EASY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.d
     phases=[Phase.explicit, Phase.generate],
 )
 @given(telling=tellings())
+@example(telling=story({}, {}, {"codes": [0, 0]}, {**QUEUED, "revisions": [-39]}))
+@example(telling=story({**QUEUED, "revisions": [-27, -39]}, {**QUEUED, "revisions": [-39, -30]}))
 def test_r16_any_order_ends_the_same(message: Message, telling: dict[str, Any]) -> None:
     """R16, the short one: the same stories each time."""
     check(message, telling)
