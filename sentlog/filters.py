@@ -1,24 +1,37 @@
-"""Finding messages: the fields of the search, what they match, and the choices that they offer."""
+"""Finding messages: the fields of the search, what they match, and the choices that they offer.
+
+The days choose the newest 4,000 messages; what stands under the columns chooses among those
+(B1-05). How they are ordered and paged is `listing`'s, how they look the template's.
+"""
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 import django_filters
 from django import forms
+from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import F, Func, Q, QuerySet, TextField, Value
+from django.db.models.functions import TruncDate
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from messenger.models import Message, School
-from messenger.rights import Scope
+from messenger import rights
+from messenger.models import District, Message, School, User
 
 DAYS_SHOWN = 30
-# The choices of a column come from the newest messages of the range (B1-06): the values present.
-CHOICES_FROM = 4_000
+# The first, that is the newest, 4,000 messages of the days are listed (B1-05, X-3).
+LIMIT = 4_000
+# A text field offers so many of the values that are there; it finds the others by their text.
+MOST_OFFERED = 100
+DISTRICT = "district"  # the choice of the messages that went to the whole district
+MINE = "mine"
+# 05/01/2022 8:30 AM and 05/01/2022 08:30 AM: either form is matched (B1-07, X-28).
+_FORMS = ("MM/DD/YYYY FMHH12:MI AM", "MM/DD/YYYY HH12:MI AM")
 
 
 def with_default_range(given: QueryDict) -> QueryDict:
@@ -48,40 +61,81 @@ class SearchForm(forms.Form):
         return cleaned
 
 
+def _select(**extra: Any) -> Any:
+    """A dropdown under a column; it belongs to the search's form, wherever it stands."""
+    return {"widget": forms.Select(attrs={"form": "search"}), **extra}
+
+
+def _text(name: str) -> forms.TextInput:
+    attrs = {"form": "search", "list": f"present_{name}", "autocomplete": "off", "size": "8"}
+    return forms.TextInput(attrs=attrs)
+
+
 class MessageFilter(django_filters.FilterSet):
-    """Created Between and the column filters of the classic log; everything is in the address."""
+    """Created Between and the column filters of the classic log; everything is in the address.
+
+    `in_days` are the messages of the days that the user may see, `newest` those of them that are
+    listed at all; the columns choose among these.
+    """
 
     created_from = django_filters.DateFilter(
         label=gettext_lazy("Created from"),
-        method="from_day",
+        method="leave",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     created_to = django_filters.DateFilter(
         label=pgettext_lazy("last day", "to"),
-        method="to_day",
+        method="leave",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
+    whose = django_filters.ChoiceFilter(
+        label=gettext_lazy("Messages"),
+        method="leave",
+        choices=[(MINE, gettext_lazy("My Messages"))],
+        empty_label=gettext_lazy("All Messages"),
+    )
     status = django_filters.ChoiceFilter(
-        label=gettext_lazy("Status"),
-        choices=Message.Status.choices,
-        empty_label=gettext_lazy("Any status"),
+        label=gettext_lazy("Filter by Status"), empty_label=gettext_lazy("Any"), **_select()
     )
     type = django_filters.ChoiceFilter(
-        label=gettext_lazy("Message Type"),
+        label=gettext_lazy("Filter by Message Type"),
         field_name="type_label",
-        empty_label=gettext_lazy("Any type"),
+        empty_label=gettext_lazy("Any"),
+        **_select(),
     )
-    school = django_filters.ModelChoiceFilter(
-        label=gettext_lazy("School"),
-        queryset=School.objects.none(),
-        to_field_name="uuid",
+    school = django_filters.ChoiceFilter(
+        label=gettext_lazy("Filter by District/School"),
         method="of_school",
-        empty_label=gettext_lazy("Any school"),
+        empty_label=gettext_lazy("Any"),
+        **_select(),
+    )
+    subject = django_filters.CharFilter(
+        label=gettext_lazy("Part of the Message Subject"),
+        lookup_expr="icontains",
+        widget=_text("subject"),
     )
     sender = django_filters.ChoiceFilter(
-        label=gettext_lazy("Sender"),
+        label=gettext_lazy("Filter by Sender"),
         field_name="sender_name",
-        empty_label=gettext_lazy("Any sender"),
+        empty_label=gettext_lazy("Any"),
+        **_select(),
+    )
+    created = django_filters.CharFilter(
+        label=gettext_lazy("Part of the Date Created"),
+        field_name="created_at",
+        method="shown_as",
+        widget=_text("created"),
+    )
+    scheduled = django_filters.CharFilter(
+        label=gettext_lazy("Part of the Date Scheduled"),
+        field_name="scheduled_at",
+        method="shown_as",
+        widget=_text("scheduled"),
+    )
+    schedule_id = django_filters.CharFilter(
+        label=gettext_lazy("Part of the Schedule ID"),
+        lookup_expr="contains",
+        widget=_text("schedule_id"),
     )
 
     class Meta:
@@ -89,51 +143,135 @@ class MessageFilter(django_filters.FilterSet):
         fields: list[str] = []
         form = SearchForm
 
-    def __init__(self, data: QueryDict, queryset: QuerySet[Message], scope: Scope) -> None:
-        super().__init__(data, queryset)
-        schools = School.objects.filter(active=True)
-        if not scope.district:
-            schools = schools.filter(pk__in=scope.school_ids)
-        self.filters["school"].queryset = schools
-        for name, column in (("type", "type_label"), ("sender", "sender_name")):
-            self.filters[name].extra["choices"] = [
-                (value, value) for value in self._present(column, self.data.get(name))
-            ]
-
-    def _present(self, column: str, chosen: str | None) -> Iterable[str]:
-        newest = self._in_range().order_by("-created_at", "-pk").values("pk")[:CHOICES_FROM]
-        values = set(
-            Message.objects.filter(pk__in=newest).values_list(column, flat=True).distinct()
+    def __init__(self, data: QueryDict, user: User) -> None:
+        super().__init__(data, rights.messages_for(user).filter(log=Message.Log.CLASSIC))
+        self.user = user
+        self.district = District.current()
+        self.in_days = self._in_days()
+        self.newest = Message.objects.filter(
+            pk__in=self.in_days.order_by("-created_at", "-pk").values("pk")[:LIMIT]
         )
-        if chosen:
-            values.add(chosen)
-        return sorted(values)
+        if not self.may_choose_whose:
+            del self.filters["whose"]
+        self.offered: dict[str, list[str]] = {}
+        self._offer()
 
-    def _in_range(self) -> QuerySet[Message]:
+    @property
+    def may_choose_whose(self) -> bool:
+        """Whether My Messages and All Messages are two things to this user (B1-03)."""
+        return bool(
+            rights.may(self.user, rights.LOG_VIEW_OWN)
+            and rights.may(self.user, rights.LOG_VIEW_ALL)
+        )
+
+    def filter_queryset(self, queryset: QuerySet[Message]) -> QuerySet[Message]:
+        return super().filter_queryset(self.newest)
+
+    def leave(self, found: QuerySet[Message], _name: str, _value: object) -> QuerySet[Message]:
+        """The days and whose messages have been seen to: they choose what is listed at all."""
+        return found
+
+    def _in_days(self) -> QuerySet[Message]:
         found: QuerySet[Message] = self.queryset
+        # The last day counts as a whole (B1-04).
         for name, lookup, after in (
             ("created_from", "created_at__gte", 0),
             ("created_to", "created_at__lt", 1),
         ):
             try:
                 day = date.fromisoformat(self.data.get(name, ""))
-            except ValueError:
+                found = found.filter(**{lookup: start_of(day + timedelta(days=after))})
+            except (ValueError, OverflowError):
                 continue
-            found = found.filter(**{lookup: start_of(day + timedelta(days=after))})
+        if self.data.get("whose") == MINE and self.may_choose_whose:
+            found = found.filter(sender_id=self.user.pk)
         return found
 
-    def from_day(self, found: QuerySet[Message], _name: str, day: date) -> QuerySet[Message]:
-        return found.filter(created_at__gte=start_of(day))
+    # ---------------------------------------------------- the values that are there
 
-    def to_day(self, found: QuerySet[Message], _name: str, day: date) -> QuerySet[Message]:
-        """The last day counts as a whole (B1-04)."""
-        return found.filter(created_at__lt=start_of(day + timedelta(days=1)))
+    def _offer(self) -> None:
+        """The choices under each column: the values of the messages that are listed (B1-06)."""
+        zone = self.district.zone
+        there = self.newest.aggregate(
+            status=ArrayAgg("status", distinct=True, default=Value([])),
+            type=ArrayAgg("type_label", distinct=True, default=Value([])),
+            sender=ArrayAgg("sender_name", distinct=True, default=Value([])),
+            subject=ArrayAgg("subject", distinct=True, default=Value([])),
+            created=ArrayAgg(
+                TruncDate("created_at", tzinfo=zone), distinct=True, default=Value([])
+            ),
+            scheduled=ArrayAgg(
+                TruncDate("scheduled_at", tzinfo=zone), distinct=True, default=Value([])
+            ),
+            schedule_id=ArrayAgg(
+                "schedule_id",
+                distinct=True,
+                filter=Q(schedule_id__isnull=False),
+                default=Value([]),
+            ),
+            district=BoolOr("district_wide", default=False),
+        )
+        status = self._with_chosen("status", there["status"], Message.Status.values)
+        self._choose_from("status", [each for each in Message.Status.choices if each[0] in status])
+        for name in ("type", "sender"):
+            chosen = self.data.get(name)
+            values = self._with_chosen(name, there[name], [chosen])
+            self._choose_from(name, [(value, value) for value in sorted(values)])
+        self._choose_from("school", self._schools(there["district"]))
+        for name in ("created", "scheduled"):
+            newest_first = sorted(there[name], reverse=True)[:MOST_OFFERED]
+            self.offered[name] = [f"{day:%m/%d/%Y}" for day in newest_first]
+        self.offered["subject"] = sorted(there["subject"])[:MOST_OFFERED]
+        numbers = sorted(there["schedule_id"], reverse=True)[:MOST_OFFERED]
+        self.offered["schedule_id"] = [str(number) for number in numbers]
 
-    def of_school(
-        self, found: QuerySet[Message], _name: str, school: School | None
-    ) -> QuerySet[Message]:
-        if school is None:
-            return found
+    def _with_chosen(self, name: str, there: Iterable[str], known: Iterable[Any]) -> set[str]:
+        """The values, and the one that was chosen before, so that it can be seen and left."""
+        chosen = self.data.get(name)
+        return {*there, *([chosen] if chosen and chosen in known else [])}
+
+    def _choose_from(self, name: str, choices: list[tuple[str, Any]]) -> None:
+        self.filters[name].extra["choices"] = choices
+
+    def _schools(self, district_wide: bool) -> list[tuple[str, str]]:
+        """The schools to which listed messages went, of those that the user may see."""
         through = Message.schools.through
-        to_school = through.objects.filter(school=school).values("message_id")
+        chosen = Q(uuid=_uuid(self.data.get("school")))
+        scope = rights.scope_of(self.user, rights.LOG_VIEW_ALL)
+        schools = School.objects.filter(
+            Q(pk__in=through.objects.filter(message__in=self.newest).values("school_id")) | chosen
+        )
+        if scope and not scope.district:
+            schools = schools.filter(pk__in=scope.school_ids)
+        choices = [(str(uuid), name) for uuid, name in schools.values_list("uuid", "name")]
+        choices.sort(key=lambda choice: choice[1])
+        if district_wide or self.data.get("school") == DISTRICT:
+            choices.insert(0, (DISTRICT, self.district.name))
+        return choices
+
+    # -------------------------------------------------------------- what they match
+
+    def of_school(self, found: QuerySet[Message], _name: str, chosen: str) -> QuerySet[Message]:
+        """What reached a school: messages to it and to the whole district; or the latter alone."""
+        if chosen == DISTRICT:
+            return found.filter(district_wide=True)
+        through = Message.schools.through
+        to_school = through.objects.filter(school__uuid=chosen).values("message_id")
         return found.filter(Q(district_wide=True) | Q(pk__in=to_school))
+
+    def shown_as(self, found: QuerySet[Message], name: str, text: str) -> QuerySet[Message]:
+        """Moments of which the text is a part, as they stand on the screen (B1-07)."""
+        local = Func(Value(self.district.time_zone), F(name), function="timezone")
+        matches = Q()
+        for number, form in enumerate(_FORMS):
+            shown = Func(local, Value(form), function="to_char", output_field=TextField())
+            found = found.alias(**{f"{name}_{number}": shown})
+            matches |= Q(**{f"{name}_{number}__icontains": " ".join(text.split())})
+        return found.filter(matches)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

@@ -17,6 +17,17 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Arrow keys go from row to row of a list; Enter opens the row, as it does with any link.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  const rows = event.target.closest("[data-rows]");
+  if (!rows || !event.target.classList.contains("row-link")) return;
+  const links = [...rows.querySelectorAll(".row-link")];
+  const next = links[links.indexOf(event.target) + (event.key === "ArrowDown" ? 1 : -1)];
+  if (next) next.focus();
+  event.preventDefault();
+});
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.hasAttribute("data-once")) return;
@@ -37,7 +48,8 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 // The session has ended: the answer is the sign-in page, which belongs into the whole window.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, pathInfo } = event.detail;
-  if (new URL(xhr.responseURL).pathname === pathInfo.requestPath.split("?")[0]) return;
+  const asked = new URL(pathInfo.requestPath, document.baseURI);
+  if (new URL(xhr.responseURL).pathname === asked.pathname) return;
   event.detail.shouldSwap = false;
   window.location.reload();
 });

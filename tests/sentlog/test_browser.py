@@ -138,11 +138,15 @@ def test_search_select_and_cancel_by_keyboard_alone(open_page: Open, district: A
     reach("Created from")
     first_day = timezone.localdate() - timedelta(days=41)
     page.keyboard.type(first_day.strftime("%m%d%Y"))
-    reach("Status")
-    page.keyboard.type("Waiting")
     reach("Find Messages")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 message", exact=True)).to_be_visible()
+    expect(page.get_by_text("2 messages")).to_be_visible()
+    reach("Filter by Status")
+    page.keyboard.type("Waiting")
+    expect(page.get_by_text("1 of 2 messages")).to_be_visible()
+    assert "status=waiting" in page.url
+    focused = page.evaluate("document.activeElement.name")
+    assert focused == "status", "the focus stays where somebody works"
     reach("The one to cancel")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{reverse('log_detail', args=[message.uuid])}**")
@@ -154,6 +158,51 @@ def test_search_select_and_cancel_by_keyboard_alone(open_page: Open, district: A
     expect(page.locator("#summary").get_by_text("Canceled", exact=True)).to_be_visible()
     message.refresh_from_db()
     assert message.status == Status.CANCELED
+
+
+@pytest.mark.spec("B1-06")
+def test_filters_and_heads_change_the_list_in_place(open_page: Open, district: Any) -> None:
+    """Typed or chosen, sorted, and back again by the browser's own button; rows by arrow keys."""
+    for number, subject in enumerate(("Apples", "Bananas", "Cherries")):
+        make_message(subject=subject, created_at=timezone.now() - timedelta(minutes=number))
+    page = open_page("/log/")
+    page.evaluate("window.same = true")
+    rows = page.locator("#log-list .row-link")
+    page.get_by_role("link", name="Message Subject").click()
+    expect(page.get_by_role("columnheader", name="Message Subject")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    page.get_by_role("link", name="Message Subject").click()
+    expect(rows).to_have_text(["Cherries", "Bananas", "Apples"])
+    page.get_by_label("Part of the Message Subject").fill("an")
+    page.keyboard.press("Tab")
+    expect(rows).to_have_text(["Bananas"])
+    assert "sort=-subject" in page.url
+    assert "subject=an" in page.url
+    assert page.evaluate("window.same"), "the page was never loaded anew"
+    page.go_back()
+    expect(rows).to_have_text(["Cherries", "Bananas", "Apples"])
+    rows.first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Bananas", level=1)).to_be_visible()
+    page.get_by_role("link", name="The whole list").click()
+    expect(rows).to_have_text(["Cherries", "Bananas", "Apples"])
+
+
+def test_filters_open_on_a_phone(open_page: Open, district: Any) -> None:
+    for subject in ("Apples", "Bananas"):
+        make_message(subject=subject, created_at=timezone.now())
+    page = open_page("/log/", width=390)
+    expect(page.get_by_label("Filter by Sender")).to_be_hidden()
+    page.get_by_text("Filter and sort").click()
+    page.get_by_label("Part of the Message Subject").fill("app")
+    page.keyboard.press("Enter")
+    expect(page.locator("#log-list .row-link")).to_have_text(["Apples"])
+    expect(page.get_by_label("Filter by Sender")).to_be_visible()
+    assert Axe().run(page).response["violations"] == []
 
 
 def test_a_report_is_printed_in_place(
@@ -177,8 +226,12 @@ def test_a_report_is_printed_in_place(
 def test_everything_works_without_script(open_page: Open, district: Any) -> None:
     message = running_message()
     page = open_page("/log/", script=False)
-    page.get_by_label("Status").select_option("in_progress")
+    page.get_by_label("Filter by Status").select_option("in_progress")
     page.get_by_role("button", name="Find Messages").click()
+    page.get_by_role("link", name="Message Subject").click()
+    expect(page.get_by_role("columnheader", name="Message Subject")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
     page.get_by_role("link", name=message.subject).click()
     page.get_by_role("button", name="Refresh Status").click()
     expect(page.get_by_text("Nothing has been handed to the dialer yet.")).to_be_visible()
