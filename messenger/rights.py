@@ -29,6 +29,7 @@ IMPORT_RUN = "import.run"
 SETTINGS_VIEW = "settings.view"
 SETTINGS_EDIT = "settings.edit"
 CREDENTIALS_EDIT = "credentials.edit"
+USERS_MANAGE = "users.manage"
 # Hosting's own: the add-ons of a district's contract and its lines (A1-01, A1-19).
 HOSTING_EDIT = "hosting.edit"
 
@@ -50,6 +51,7 @@ ALL_RIGHTS = frozenset(
         SETTINGS_VIEW,
         SETTINGS_EDIT,
         CREDENTIALS_EDIT,
+        USERS_MANAGE,
         HOSTING_EDIT,
     }
 )
@@ -140,7 +142,7 @@ def may_cancel(user: User | AnonymousUser, message: Message) -> bool:
         return True
     if not scope or message.district_wide:
         return False
-    touched = set(message.schools.values_list("pk", flat=True))
+    touched = {school.pk for school in message.schools.all()}  # prefetched by lists
     return bool(touched) and touched <= scope.school_ids
 
 

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from messenger.composition import EMERGENCY_TOOL
 from messenger.views import (
+    access,
     compose,
     district,
     frame,
@@ -52,6 +53,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("imports/<uuid:uuid>/again/", imports.again, name="import_again"),
     path("imports/<uuid:uuid>/now/", imports.run_now, name="import_now"),
     path("settings/", district.settings_page, name="settings"),
+    path("settings/access/", access.overview, name="access"),
+    path("settings/access/roles/new/", access.role, name="role_new"),
+    path("settings/access/roles/<uuid:uuid>/", access.role, name="role"),
+    path("settings/access/roles/<uuid:uuid>/remove/", access.role_remove, name="role_remove"),
+    path("settings/access/users/<uuid:uuid>/", access.person, name="access_user"),
+    path("settings/access/users/<uuid:uuid>/take/", access.take, name="access_take"),
     path("status/", status.status, name="status"),
     path("status/now/", status.now, name="status_now"),
     path("restored/", restored.restored, name="restored"),

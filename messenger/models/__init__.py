@@ -28,9 +28,10 @@ from messenger.models.school import (
     School,
     SchoolClass,
 )
-from messenger.models.user import Role, RoleAssignment, User
+from messenger.models.user import AccessChange, Role, RoleAssignment, User
 
 __all__ = [
+    "AccessChange",
     "Attempt",
     "Calendar",
     "ClassEnrollment",

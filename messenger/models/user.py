@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +32,7 @@ class User(AbstractUser):
 class Role(models.Model):
     """A named set of tool rights."""
 
+    uuid = models.UUIDField(default=uuid4, db_default=RandomUUID(), unique=True, editable=False)
     name = models.CharField(max_length=80, unique=True)
     rights = ArrayField(models.CharField(max_length=60), default=list)
 
@@ -57,3 +59,35 @@ class RoleAssignment(models.Model):
             )
         ]
         verbose_name = _("role assignment")
+
+
+class AccessChange(models.Model):
+    """Who changed who may do what, and when. Written by `messenger.access` alone, never changed.
+
+    Names are copied, so that an entry says the same after its user, role or school is gone.
+    """
+
+    class Kind(models.TextChoices):
+        ROLE_MADE = "role_made", _("Role made")
+        ROLE_CHANGED = "role_changed", _("Role changed")
+        ROLE_REMOVED = "role_removed", _("Role removed")
+        GIVEN = "given", _("Role given")
+        TAKEN = "taken", _("Role taken")
+
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    at = models.DateTimeField()
+    by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    by_name = models.CharField(max_length=310)
+    role_name = models.CharField(max_length=80)
+    # To or from whom; empty for a change of the role itself.
+    user_name = models.CharField(max_length=310, blank=True)
+    # Empty: the whole district.
+    school_name = models.CharField(max_length=200, blank=True)
+    rights_added = ArrayField(models.CharField(max_length=60), default=list)
+    rights_removed = ArrayField(models.CharField(max_length=60), default=list)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.role_name} {self.user_name}".rstrip()

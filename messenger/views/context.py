@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from messenger import rights
+from messenger import access, rights
 from messenger.models import District
 
 THEMES = ("light", "dark")
@@ -72,6 +72,7 @@ def district(request: HttpRequest) -> dict[str, Any]:
         "may_see_settings": rights.may(user, rights.SETTINGS_VIEW),
         "may_edit_settings": rights.may(user, rights.SETTINGS_EDIT),
         "may_edit_credentials": rights.may(user, rights.CREDENTIALS_EDIT),
+        "may_manage_users": access.may_manage(user),
         "may_host": rights.may(user, rights.HOSTING_EDIT),
     }
     shown["rail"] = [

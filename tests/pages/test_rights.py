@@ -2,12 +2,13 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from messenger.models import MessageDraft, RosterImport, User
+from messenger.models import MessageDraft, Role, RosterImport, User
 from messenger.urls import urlpatterns as messenger_urls
 from tests.launch.sending import draft
 from tests.pages.cast import ADMINISTRATOR, READ_ONLY, SECRETARY, client_of, make_user
@@ -50,6 +51,12 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "import_now": ("GET", ALARMS),
     "import_again": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
     "settings": ("GET", ALARMS),
+    "access": ("GET", ALARMS),
+    "role_new": ("GET", ALARMS),
+    "role": ("GET", ALARMS),
+    "role_remove": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
+    "access_user": ("GET", ALARMS),
+    "access_take": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
     "voice_settings": ("GET", ALARMS),
     "voice_account": ("POST", (SIGN_IN, 422, 422, 403, 403, 403)),
     "voice_test": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
@@ -85,6 +92,10 @@ def address(name: str, user: User | None, world: Any) -> str:
         return reverse(name, args=[RosterImport.objects.create(file_name="x.zip").uuid])
     if name.startswith("person"):
         return reverse(name, args=[world.mom.uuid])
+    if name in ("role", "role_remove"):
+        return reverse(name, args=[Role.objects.create(name=f"Role {uuid4()}", rights=[]).uuid])
+    if name in ("access_user", "access_take"):
+        return reverse(name, args=[make_user(f"person-{uuid4()}").uuid])
     tool, _underscore, page = name.partition("_")
     if tool in ("general", "emergency") and page in OWN_PAGES:
         owner = user or make_user(f"owner-of-{name}")
@@ -133,7 +144,7 @@ def test_a_draft_of_somebody_else_is_not_there(
 
 
 def test_settings_are_changed_only_by_those_who_may(world: Any) -> None:
-    from messenger.models import Role, RoleAssignment
+    from messenger.models import RoleAssignment
     from messenger.rights import SETTINGS_VIEW
 
     viewer = make_user("viewer")
