@@ -2,15 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from sentlog.views import deliveries, detail, finding, lost, reports
+from sentlog.views import canceling, deliveries, detail, finding, lost, reports
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("log/", finding.log, name="log"),
+    path("log/cancel/", canceling.log_cancel_several, name="log_cancel_several"),
+    path("log/canceling/", canceling.log_canceling, name="log_canceling"),
     path("log/reports/<uuid:uuid>/", reports.report, name="report"),
     path("log/reports/<uuid:uuid>/file/", reports.report_file, name="report_file"),
     path("log/<uuid:uuid>/", detail.log_detail, name="log_detail"),
     path("log/<uuid:uuid>/summary/", detail.log_summary, name="log_summary"),
-    path("log/<uuid:uuid>/cancel/", detail.log_cancel, name="log_cancel"),
+    path("log/<uuid:uuid>/cancel/", canceling.log_cancel, name="log_cancel"),
     path("log/<uuid:uuid>/refresh/", detail.log_refresh, name="log_refresh"),
     path("log/<uuid:uuid>/lost/", lost.log_lost, name="log_lost"),
     path("log/<uuid:uuid>/report/", reports.report_order, name="report_order"),

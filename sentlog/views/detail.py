@@ -1,17 +1,18 @@
-"""One message: its four areas, the live Delivery Summary, Cancel this Message, Refresh Status."""
+"""One message: its four areas, the live Delivery Summary, Refresh Status."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from messenger import lifecycle, rights
+from messenger import rights
 from messenger.models import Message
 from sentlog import screen
+from sentlog.canceling import is_offered
 from sentlog.counting import Figures
 from sentlog.delivery_rows import STATUS_CHOICES
 from sentlog.forms import ReportForm
@@ -19,12 +20,11 @@ from sentlog.models import Report
 from sentlog.reports.document import message_detail
 from sentlog.views.finding import found_messages
 from sentlog.views.lost import lost_of
+from sentlog.views.pace import next_look
 from sentlog.views.seen import Seen, seen_message
 from sentlog.words import STATUS_NOTES, seconds_held, status_text, undo_words, where
 from voice import collect
 
-# The call log is read every 15 s; looking more often than every 2 s shows nothing new.
-FIRST_SECONDS, LAST_SECONDS, SLOWER = 2.0, 15.0, 1.5
 LISTED_BESIDE = 25
 REPORTS_SHOWN = 3
 
@@ -76,9 +76,7 @@ def summary_context(request: HttpRequest, seen: Seen, words: str = "") -> dict[s
     message, figures = seen.message, seen.figures()
     held = seconds_held(message)
     version = f"{message.status}-{figures.rows_done}-{figures.rows}-{figures.contacted}-{held}"
-    seconds = FIRST_SECONDS
-    if request.GET.get("shown") == version:
-        seconds = min(LAST_SECONDS, _number(request.GET.get("seconds")) * SLOWER)
+    seconds = next_look(request, version)
     milestone = _milestone(message, figures)
     return {
         "message": message,
@@ -89,7 +87,7 @@ def summary_context(request: HttpRequest, seen: Seen, words: str = "") -> dict[s
         "facts": screen.facts(message, seen.district),
         "totals": screen.totals(figures, seen.district),
         "outcomes": _outcomes(figures),
-        "may_cancel": _may_cancel(seen),
+        "may_cancel": is_offered(seen.user, message),
         "partial": not seen.scope.district,
         "moving": message.status in Message.UNFINISHED,
         "live": request.GET.get("live") != "0",
@@ -100,13 +98,6 @@ def summary_context(request: HttpRequest, seen: Seen, words: str = "") -> dict[s
         "said": screen.outcome_words(message, figures),
         "words": words,
     }
-
-
-def _number(text: str | None) -> float:
-    try:
-        return max(FIRST_SECONDS, min(LAST_SECONDS, float(text or FIRST_SECONDS)))
-    except ValueError:
-        return FIRST_SECONDS
 
 
 def _milestone(message: Message, figures: Figures) -> str:
@@ -129,46 +120,6 @@ def _outcomes(figures: Figures) -> list[tuple[str, str, int]]:
         for choice in labels
     }
     return [(choice, label, rows[choice]) for choice, label in labels.items() if rows[choice]]
-
-
-def _may_cancel(seen: Seen) -> bool:
-    message = seen.message
-    return (
-        message.status in Message.UNFINISHED
-        and message.cancel_requested_at is None
-        and rights.may_cancel(seen.user, message)
-    )
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def log_cancel(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """Cancel this Message: what it will and will not stop, and the button that does it (B3-17)."""
-    seen = seen_message(request, uuid)
-    if not rights.may_cancel(seen.user, seen.message):
-        raise Http404
-    if not _may_cancel(seen):
-        messages.info(request, _("This message can no longer be canceled."))
-        return redirect("log_detail", uuid)
-    if request.method == "POST":
-        try:
-            lifecycle.request_cancel(seen.message.pk, seen.user)
-        except lifecycle.NotPossible as reason:
-            messages.error(request, reason.words)
-        else:
-            messages.success(
-                request,
-                _("Cancel requested. Nothing more is sent; the status may take a few minutes."),
-            )
-        return redirect("log_detail", uuid)
-    return render(
-        request,
-        "sentlog/cancel.html",
-        {
-            "message": seen.message,
-            "figures": seen.figures(),
-            "message_where": where(seen.message, seen.district),
-        },
-    )
 
 
 @require_POST

@@ -174,6 +174,8 @@ FORBIDDEN = 404
 EVERYONE = (200, 200, 200, 200, FORBIDDEN, FORBIDDEN)
 TABLE = {
     "log": ("GET", (200, 200, 200, 200, 200, 403)),
+    "log_cancel_several": ("POST", (302, 302, 302, 302, 302, 403)),  # nothing is marked
+    "log_canceling": ("GET", (FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, 403)),
     "log_detail": ("GET", EVERYONE),
     "log_summary": ("GET", EVERYONE),
     "log_cancel": ("GET", (200, 200, 200, FORBIDDEN, FORBIDDEN, FORBIDDEN)),
@@ -211,7 +213,7 @@ def test_who_may_open_what(rows: Message, make_user: Callable[..., User]) -> Non
     number = rows.deliveries.first().id  # type: ignore[union-attr]
     for name, (method, answers) in TABLE.items():
         arguments: list[Any] = [rows.uuid]
-        if name == "log":
+        if name in ("log", "log_cancel_several", "log_canceling"):
             arguments = []
         elif name == "delivery":
             arguments = [rows.uuid, number]
