@@ -103,6 +103,14 @@ class ComposeForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": _("Choose who is called.")},
     )
+    simultaneous = forms.BooleanField(
+        label=_("Ring all numbers of a person at once"),
+        required=False,
+        help_text=_(
+            "Otherwise one number after the other is called, until somebody presses 0. At once is "
+            "quicker and rings more phones."
+        ),
+    )
     when = forms.ChoiceField(
         label=_("When"),
         choices=[(NOW, _("Now")), (LATER, _("On a day, at a time"))],
@@ -235,6 +243,7 @@ class ComposeForm(forms.Form):
             "voice_text": cleaned["voice_text"] or recorded,
             "language": cleaned["language"],
             "recording": kept.ref if kept else "",
+            "simultaneous": cleaned["simultaneous"],
             "criteria": criteria.to_json(),
             "scheduled_at": scheduled_at.isoformat() if scheduled_at else None,
             "window_start": _hours_and_minutes(cleaned.get("window_start")),
@@ -255,6 +264,7 @@ def initial_of(draft: MessageDraft, user: User) -> dict[str, Any]:
         "voice_text": content.get("voice_text", ""),
         "language": content.get("language", LANGUAGES[0][0]),
         "recording": content.get("recording", ""),
+        "simultaneous": bool(content.get("simultaneous", False)),
         "whole_district": whole,
         "schools": [] if whole else [str(pk) for pk in criteria.school_ids],
         "grades": list(criteria.grades),

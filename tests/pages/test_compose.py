@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from messenger import lifecycle
+from messenger.composition import Composition
 from messenger.models import Delivery, District, Message, MessageDraft, Role, RoleAssignment, School
 from messenger.rights import SEND_EMERGENCY, SEND_GENERAL
 from tests.launch.sending import draft, expand_all, verified_account
@@ -78,6 +79,23 @@ def test_the_whole_way(client: Client, admin: Any, world: Any) -> None:
     assert message.status == Message.Status.WAITING
     assert not message.emergency
     assert set(message.schools.all()) == {world.elementary, world.middle}
+
+
+@pytest.mark.parametrize("tool", ["general", "emergency"])
+def test_all_numbers_of_a_person_at_once(client: Client, world: Any, tool: str) -> None:
+    """E-2: the sender's choice for this message, shown before it is sent; off unless chosen."""
+    written = client.post(reverse(f"{tool}_new"), fields(world.high, simultaneous="on"))
+    page = client.get(written["Location"]).content.decode()
+    assert "All at once" in page
+    draft = MessageDraft.objects.get()
+    assert Composition.from_draft(draft).simultaneous
+    form = client.get(reverse(f"{tool}_write", args=[draft.uuid])).content.decode()
+    assert re.search(r'name="simultaneous"[^>]*checked', form)
+    client.post(reverse(f"{tool}_write", args=[draft.uuid]), fields(world.high))
+    page = client.get(reverse(f"{tool}_check", args=[draft.uuid])).content.decode()
+    assert "One after the other, until somebody presses 0" in page
+    draft.refresh_from_db()
+    assert not Composition.from_draft(draft).simultaneous
 
 
 def test_a_draft_is_changed_in_place(client: Client, world: Any) -> None:
