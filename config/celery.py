@@ -54,6 +54,7 @@ TICKS: dict[str, tuple[float, str]] = {
     "voice.tasks.watch_emergencies": (10.0, "periodic"),
     "sentlog.tasks.recompute_summaries": (5.0, "periodic"),
     "sentlog.tasks.resume_reports": (60.0, "periodic"),
+    "sentlog.tasks.purge_reports": (3_600.0, "periodic"),
 }
 
 SCHEDULE: dict[str, dict[str, object]] = {

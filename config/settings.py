@@ -175,6 +175,8 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(VAR_DIR / "media")))
+# Days that a printed report can be fetched; after that its file is deleted.
+REPORTS_KEPT_DAYS = env.int("REPORTS_KEPT_DAYS", default=30)
 
 # --- Celery: the doorbell -------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -249,12 +249,21 @@ def _like(name: str) -> str:
     return folded.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def lines_statement(selection: Selection, wording: Wording) -> tuple[str, dict[str, Any]]:
-    """The statement of all lines in the report's order, and its parameters."""
+def lines_statement(
+    selection: Selection, wording: Wording, *, more: str = "", joined: str = "", before: str = ""
+) -> tuple[str, dict[str, Any]]:
+    """The statement of all lines in the report's order, and its parameters.
+
+    `more` are columns after the five of a line, `joined` is what they need beside the row `d`, and
+    `before` comes before the order by recipient.
+    """
     parameters: dict[str, Any] = {}
     columns = _columns(wording, parameters)
     source, where = _source(selection, parameters)
-    return f"SELECT {columns} {source}{_where(where)} ORDER BY {_ORDER}", parameters
+    return (
+        f"SELECT {columns}{more} {source} {joined}{_where(where)} ORDER BY {before}{_ORDER}",
+        parameters,
+    )
 
 
 def count_lines(selection: Selection) -> int:

@@ -1,4 +1,4 @@
-"""The options of a Sent Message Report (B4-02 to B4-10)."""
+"""The options of a Sent Message Report (B4-02 to B4-10), and of the work list of failures."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messenger.models import Device, Message
 from sentlog.counting import Figures
-from sentlog.reports.document import ALL, FAILED, SUMMARY
+from sentlog.reports.document import ALL, FAILED, SUMMARY, WORK_LIST
 
 
 class RadioSelect(forms.RadioSelect):
@@ -47,9 +47,24 @@ class ReportForm(forms.Form):
     )
     format = forms.ChoiceField(
         label=_("Format"),
-        choices=[("pdf", "PDF"), ("csv", "CSV"), ("docx", "DOCX")],
+        choices=[
+            ("pdf", "PDF"),
+            ("csv", "CSV"),
+            ("docx", "DOCX"),
+            ("html", _("Web page")),
+        ],
         initial="pdf",
         widget=forms.RadioSelect,
+    )
+    by_school = forms.BooleanField(
+        label=_("Put the rows of each school together"),
+        help_text=_("Else all rows are by recipient. A PDF gets a bookmark for each school."),
+        required=False,
+    )
+    no_mark = forms.BooleanField(
+        label=_("CSV without the byte order mark"),
+        help_text=_("Excel needs the mark to read accents; some import programs refuse it."),
+        required=False,
     )
 
     def __init__(self, message: Message, figures: Figures, data: Any = None) -> None:
@@ -64,6 +79,10 @@ class ReportForm(forms.Form):
         self.used: list[str] = devices.initial
         detail = self.fields["detail"]
         assert isinstance(detail, forms.ChoiceField)
+        if not message.district_wide and message.schools.count() < 2:
+            del self.fields["by_school"]
+        # The button of the work list sends the same options.
+        self.work_list = bool(data) and "work_list" in data
         self.unfinished = message.status in Message.UNFINISHED
         if self.unfinished:
             assert isinstance(detail.widget, RadioSelect)
@@ -85,4 +104,13 @@ class ReportForm(forms.Form):
             raise forms.ValidationError(
                 _("Failed Delivery is not available while the message is waiting or in progress.")
             )
+        if self.work_list:
+            if self.unfinished:
+                raise forms.ValidationError(
+                    _("The work list is not available while the message is waiting or in progress.")
+                )
+            return WORK_LIST
         return detail
+
+    def clean_format(self) -> str:
+        return "csv" if self.work_list else str(self.cleaned_data["format"])

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -44,13 +45,14 @@ class Report(models.Model):
 
     ::
 
-        waiting ──claimed──→ running ──written──→ ready
-           ↑                   │   └──cannot be made──→ failed (`problem` says why, in words)
-           └─── lease over ────┘
+        waiting ──claimed──→ running ──written──→ ready ──kept long enough──→ expired
+         │ ↑                   │ │ └──cannot be made──→ failed (`problem` says why, in words)
+         │ └─── lease over ────┘ │
+         └───────canceled←───────┘  (its owner does not want it any more)
 
-    `file` is the name of the file under MEDIA_ROOT; it is random and says nothing. `schools` and
-    `see_private` are what its owner might see when asking; a download asks whether that still
-    holds.
+    `file` is the name of the file under MEDIA_ROOT; it is random and says nothing, and it is given
+    by the claim, so that a worker that was overtaken knows. `schools` and `see_private` are what
+    its owner might see when asking; a download asks whether that still holds.
     """
 
     class State(models.TextChoices):
@@ -58,6 +60,10 @@ class Report(models.Model):
         RUNNING = "running", _("Running")
         READY = "ready", _("Ready")
         FAILED = "failed", _("Failed")
+        CANCELED = "canceled", _("Canceled")
+        EXPIRED = "expired", _("Expired")
+
+    UNFINISHED = (State.WAITING, State.RUNNING)
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
     message = models.ForeignKey(
@@ -67,6 +73,9 @@ class Report(models.Model):
     format = models.CharField(max_length=5)
     detail = models.CharField(max_length=10, default="all")
     devices = models.JSONField(default=list)
+    # Rows below the name of their school; a CSV that starts with the mark Excel asks for.
+    by_school = models.BooleanField(default=False)
+    bom = models.BooleanField(default=True)
     # School ids that the report is limited to; null: the whole district (ruling 2).
     schools = models.JSONField(null=True)
     see_private = models.BooleanField(default=False)
@@ -82,3 +91,10 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"{self.format} report {self.uuid}"
+
+    @property
+    def name(self) -> str:
+        """What it is, in a sentence: "PDF report"."""
+        if self.detail == "work_list":
+            return gettext("list of failures")
+        return gettext("%(format)s report") % {"format": self.format.upper()}

@@ -25,3 +25,10 @@ def recompute_summaries() -> None:
 @shared_task
 def resume_reports() -> None:
     making.ring_for_forgotten()
+
+
+@shared_task
+def purge_reports() -> None:
+    with only_one("old reports") as alone:
+        if alone:
+            making.purge()

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from sentlog.delivery_rows import Line
 from sentlog.reports.document import Document, Marks
 from sentlog.reports.progress import Progress
@@ -29,7 +31,7 @@ def write(document: Document, target: Path, progress: Progress, *, bom: bool = T
     encoding = "utf-8-sig" if bom else "utf-8"
     with target.open("w", encoding=encoding, newline="", buffering=1 << 20) as file:
         writer = csv.writer(file)
-        writer.writerow([guarded(document.title), guarded(document.place)])
+        writer.writerow([guarded(document.title), *map(guarded, document.of_whom)])
         writer.writerow([guarded(document.generated), guarded(document.status)])
         _write_pairs(writer, document.header)
         for section in document.sections:
@@ -42,7 +44,9 @@ def write(document: Document, target: Path, progress: Progress, *, bom: bool = T
         if document.columns:
             writer.writerow([])
             writer.writerow([guarded(document.detail_title)])
-            writer.writerow(document.columns)
+            writer.writerow(
+                [*document.columns, _("School")] if document.by_school else document.columns
+            )
         for lines in document.lines:
             writer.writerows(_guarded_lines(lines))
             progress.add(len(lines))
@@ -53,14 +57,14 @@ def _write_pairs(writer: Any, pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def _guarded_lines(lines: Iterable[Line]) -> Iterator[Line | list[str]]:
-    """The rows, guarded where outsiders chose the words: the two names.
+    """The rows, guarded where outsiders chose the words: the two names and the school's.
 
     Device and time start with words and digits of ours. So does the status, and "-27 SMS Sent" is
     no formula in any spreadsheet (a number cannot intersect a name); an apostrophe before each text
     would be in the way of everybody who filters by status.
     """
     for line in lines:
-        if line[0][:1] in STARTERS or line[1][:1] in STARTERS:
-            yield [guarded(line[0]), guarded(line[1]), *line[2:]]
+        if line[0][:1] in STARTERS or line[1][:1] in STARTERS or len(line) > 5:
+            yield [guarded(line[0]), guarded(line[1]), *line[2:5], *map(guarded, line[5:])]
         else:
             yield line

@@ -30,7 +30,16 @@ from sentlog.summary import schools_of
 from sentlog.words import caller_id, report_time, status_text, where
 
 ALL, SUMMARY, FAILED = "all", "summary", "failed"
+# No report of the source: a list of what failed, for whoever corrects it (`work_list`).
+WORK_LIST = "work_list"
 FETCHED_AT_ONCE = 2_000
+
+# What `lines_statement` needs to put the rows of each school together.
+BY_SCHOOL = {
+    "more": ", coalesce(c.name, %(no_school)s)",
+    "joined": "LEFT JOIN messenger_school c ON c.id = d.school_id",
+    "before": "c.name NULLS LAST, c.id, ",
+}
 
 Pairs = list[tuple[str, str]]
 
@@ -40,13 +49,23 @@ class ReportOptions:
     """What was marked under Sent Message Report Options (B4-02 to B4-09).
 
     `devices` are values of `Device`, None for all that were used; `see_private` is the right of the
-    one who asked; `bom` starts a CSV file with the mark that Excel needs to read UTF-8.
+    one who asked; `by_school` puts the rows of each school together, by recipient within; `bom`
+    starts a CSV file with the mark that Excel needs to read UTF-8.
     """
 
     detail: str = ALL
     devices: tuple[str, ...] | None = None
     see_private: bool = False
+    by_school: bool = False
     bom: bool = True
+
+
+class ReportTooLong(Exception):
+    """More rows than anybody can use in this format; `words` are for the page."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        super().__init__(words)
 
 
 @dataclass(frozen=True)
@@ -68,11 +87,13 @@ class Section:
 class Document:
     """A report as words. `lines` may be read once; `rows_total` says how many there will be.
 
-    Without `columns` there is no Delivery Detail (a Summary has none, B4-06).
+    Without `columns` there is no Delivery Detail (a Summary has none, B4-06). With `by_school` each
+    line has the name of its school as a sixth value, and the lines of a school follow each other.
     """
 
     language: str
     title: str
+    district: str
     place: str
     generated: str
     status: str
@@ -81,8 +102,18 @@ class Document:
     legend: list[str] = field(default_factory=list)
     detail_title: str = ""
     columns: tuple[str, ...] = ()
+    by_school: bool = False
     rows_total: int = 0
     lines: Iterator[list[Line]] = field(default_factory=lambda: iter(()))
+
+    @property
+    def subject(self) -> str:
+        return self.header[0][1]
+
+    @property
+    def of_whom(self) -> list[str]:
+        """Who sent it: the district, and below it the schools when they are not all of it."""
+        return [self.district] if self.place == self.district else [self.district, self.place]
 
 
 @contextmanager
@@ -124,7 +155,11 @@ def open_document(
                 if options.devices is not None or selection.failed_only
                 else figures.rows
             )
-            statement, parameters = lines_statement(selection, wording)
+            document.by_school = options.by_school
+            statement, parameters = lines_statement(
+                selection, wording, **(BY_SCHOOL if options.by_school else {})
+            )
+            parameters["no_school"] = _("No school")
             with connection.cursor() as cursor:
                 # Sorting 100,000 lines takes 22 MB; the default of 4 would go to temporary files.
                 cursor.execute("SET LOCAL work_mem = '64MB'")
@@ -163,6 +198,7 @@ def _words(
     document = Document(
         language=language,
         title=_("Sent Message Report"),
+        district=district.name,
         place=where(message, district),
         generated=_("Generated on %(time)s")
         % {"time": report_time(timezone.now(), zone, seconds=True)},
@@ -270,6 +306,9 @@ def message_detail(message: Message, modes: set[str], district: District) -> Pai
         pairs.append((_("Voice Message"), message.voice_text))
     if "text" in modes and message.text_body:
         pairs.append((_("Message Text"), message.text_body))
+    # Who an answer by email goes to; frozen when the message was confirmed (B4-15).
+    if reply_to := message.settings_frozen.get("reply_to"):
+        pairs.append((_("Reply To Email"), reply_to))
     if modes & {"email", "inbox"} and message.email_body:
         pairs.append((_("Message Body"), message.email_body))
     return pairs

@@ -8,6 +8,8 @@ python-docx itself run at 1,000 a second and stay in memory; these at 100 times 
 import re
 from collections.abc import Iterable
 from io import BytesIO
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import escape
@@ -74,12 +76,30 @@ def _write_document(
         raise ValueError("the frame of the report has no place for its rows")
     stream.write(frame[: place.start()])
     stream.write(_table_start(document.columns).encode())
+    school = None
     for lines in document.lines:
-        stream.write(_batch(lines).encode())
+        if document.by_school:
+            for name, of_school in groupby(lines, itemgetter(5)):
+                if name != school:
+                    school = name
+                    stream.write(_school_row(name).encode())
+                stream.write(_batch([Line._make(line[:5]) for line in of_school]).encode())
+        else:
+            stream.write(_batch(lines).encode())
         progress.add(len(lines))
     # A paragraph must follow a table at the end of a document.
     stream.write(b"</w:tbl><w:p/>")
     stream.write(frame[place.end() :])
+
+
+def _school_row(name: str) -> str:
+    """A row across the table that names the school of the rows below, and stays with them."""
+    return (
+        "<w:tr><w:trPr><w:cantSplit/></w:trPr><w:tc><w:tcPr>"
+        f'<w:tcW w:w="{sum(WIDTHS)}" w:type="dxa"/><w:gridSpan w:val="{len(WIDTHS)}"/>'
+        '</w:tcPr><w:p><w:pPr><w:pStyle w:val="Heading2"/><w:keepNext/></w:pPr>'
+        f'<w:r><w:t xml:space="preserve">{escape(legal(name))}</w:t></w:r></w:p></w:tc></w:tr>'
+    )
 
 
 def _batch(lines: Iterable[Line]) -> str:
@@ -129,7 +149,8 @@ def _frame(document: Document) -> WordDocument:
     word = new_word_document()
     _set_up(word, document)
     word.add_heading(legal(document.title), level=0)
-    word.add_paragraph(legal(document.place), style="Body Line")
+    for name in document.of_whom:
+        word.add_paragraph(legal(name), style="Body Line")
     word.add_paragraph(legal(f"{document.generated} · {document.status}"), style="Body Line")
     _add_pairs(word, document.header)
     for section in document.sections:
@@ -147,8 +168,8 @@ def _frame(document: Document) -> WordDocument:
 
 def _set_up(word: WordDocument, document: Document) -> None:
     properties = word.core_properties
-    properties.title = legal(f"{document.title}: {document.header[0][1]}")[:250]
-    properties.author = legal(document.place)[:250]
+    properties.title = legal(f"{document.title}: {document.subject}")[:250]
+    properties.author = legal(document.district)[:250]
     properties.language = document.language
     # python-docx's own words about its template are not the report's.
     properties.comments = ""
@@ -165,7 +186,7 @@ def _set_up(word: WordDocument, document: Document) -> None:
         style.base_style = normal
         style.font.size = Pt(size)
         style.paragraph_format.space_after = Pt(after)
-    for name, size in (("Title", 20), ("Heading 1", 13)):
+    for name, size in (("Title", 20), ("Heading 1", 13), ("Heading 2", 10)):
         style = word.styles[name]
         style.font.name, style.font.size = "Arial", Pt(size)
         style.font.color.rgb = RGBColor(0x20, 0x24, 0x2B)

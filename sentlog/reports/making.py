@@ -1,9 +1,11 @@
 """Reports that users asked for: ordered, claimed by a worker, written, kept, handed out.
 
 The row in `Report` is the order and the progress; a worker that dies leaves a lease that runs out,
-and the next one begins again. Whoever claims a report twice writes the same file name, once.
+and the next one begins again under another file name, which ends whoever comes back. How a report
+looks is never decided here.
 """
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_urlsafe
@@ -17,10 +19,11 @@ from messenger import clock, doorbell, rights
 from messenger.models import Message, User
 from messenger.rights import Scope
 from sentlog.models import Report
-from sentlog.reports.document import ReportOptions
-from sentlog.reports.pdf import ReportTooLong
+from sentlog.reports.document import ReportOptions, ReportTooLong
 from sentlog.reports.writing import write_report
 from sentlog.summary import schools_of
+
+log = logging.getLogger(__name__)
 
 # A worker that is alive tells its progress twice a second; this long without a word, it is dead.
 LEASE = timedelta(seconds=90)
@@ -28,9 +31,30 @@ LEASE = timedelta(seconds=90)
 UNHEARD = timedelta(seconds=30)
 DIRECTORY = "reports"
 QUEUE = "reports"
+# No report is written for longer than its task may run (half an hour), so that a file without an
+# order that is older than this belongs to a worker that was killed.
+ABANDONED = timedelta(days=1)
 
 
-def order(message: Message, user: User, format: str, detail: str, devices: list[str]) -> Report:
+class Stopped(Exception):
+    """The report is not wanted any more: canceled, or taken over by another worker."""
+
+
+def kept() -> timedelta:
+    """How long the file of a report can be fetched."""
+    return timedelta(days=settings.REPORTS_KEPT_DAYS)
+
+
+def order(
+    message: Message,
+    user: User,
+    format: str,
+    detail: str,
+    devices: list[str],
+    *,
+    by_school: bool = False,
+    bom: bool = True,
+) -> Report:
     """Stores the order and rings for a worker when it is committed. The rights were checked."""
     report = Report.objects.create(
         message=message,
@@ -38,6 +62,8 @@ def order(message: Message, user: User, format: str, detail: str, devices: list[
         format=format,
         detail=detail,
         devices=devices,
+        by_school=by_school,
+        bom=bom,
         schools=schools_of(rights.rows_scope(user, message)),
         see_private=rights.may(user, rights.CONTACTS_SEE_PRIVATE),
         language=translation.get_language() or "en",
@@ -74,21 +100,23 @@ def may_download(user: User, report: Report) -> bool:
 def make(report_id: int) -> bool:
     """Writes the file of a report; returns whether this call did it.
 
-    Safe to call twice: a report that another worker holds or has finished is left alone.
+    Safe to call twice: a report that another worker holds or has finished is left alone. One that
+    is canceled meanwhile leaves no file.
     """
+    found = Report.objects.filter(pk=report_id).values_list("format", flat=True).first()
+    # The name says nothing and cannot be guessed; the extension is for the reader's program.
+    name = f"{DIRECTORY}/{token_urlsafe(24)}.{found}"
     claimed = (
         Report.objects.filter(pk=report_id)
         .filter(
             Q(state=Report.State.WAITING)
             | Q(state=Report.State.RUNNING, lease_until__lt=clock.now())
         )
-        .update(state=Report.State.RUNNING, lease_until=clock.now() + LEASE)
+        .update(state=Report.State.RUNNING, lease_until=clock.now() + LEASE, file=name)
     )
     if not claimed:
         return False
     report = Report.objects.select_related("message").get(pk=report_id)
-    # The name says nothing and cannot be guessed; the extension is for the reader's program.
-    name = f"{DIRECTORY}/{token_urlsafe(24)}.{report.format}"
     target = Path(settings.MEDIA_ROOT) / name
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -101,20 +129,36 @@ def make(report_id: int) -> bool:
                     detail=report.detail,
                     devices=tuple(report.devices),
                     see_private=report.see_private,
+                    by_school=report.by_school,
+                    bom=report.bom,
                 ),
                 _scope(report),
-                lambda done, total: _tell(report_id, done, total),
+                lambda done, total: _tell(name, done, total),
             )
+        _end(name, Report.State.READY, rows_done=rows, rows_total=rows)
+    except Stopped:
+        target.unlink(missing_ok=True)
+        return False
     except ReportTooLong as too_long:
-        _end(report_id, Report.State.FAILED, problem=too_long.words)
-        return True
+        _end(name, Report.State.FAILED, problem=too_long.words)
     except Exception:
         with translation.override(report.language):
             problem = _("The report could not be written. Ask for it again.")
-        _end(report_id, Report.State.FAILED, problem=problem)
+        Report.objects.filter(file=name, state=Report.State.RUNNING).update(
+            state=Report.State.FAILED, finished_at=clock.now(), lease_until=None, problem=problem
+        )
         raise
-    _end(report_id, Report.State.READY, file=name, rows_done=rows, rows_total=rows)
     return True
+
+
+def cancel(report: Report) -> bool:
+    """Ends a report that is waiting or being written; its worker stops at its next word (half a
+    second). Returns whether there was anything to end."""
+    return bool(
+        Report.objects.filter(pk=report.pk, state__in=Report.UNFINISHED).update(
+            state=Report.State.CANCELED, finished_at=clock.now(), lease_until=None
+        )
+    )
 
 
 def _scope(report: Report) -> Scope:
@@ -123,16 +167,19 @@ def _scope(report: Report) -> Scope:
     return Scope(district=False, school_ids=frozenset(report.schools))
 
 
-def _tell(report_id: int, done: int, total: int) -> None:
-    Report.objects.filter(pk=report_id).update(
+def _tell(name: str, done: int, total: int) -> None:
+    """Stores the progress of the claim with this file name; Stopped when it holds no more."""
+    if not Report.objects.filter(file=name, state=Report.State.RUNNING).update(
         rows_done=done, rows_total=total, lease_until=clock.now() + LEASE
-    )
+    ):
+        raise Stopped
 
 
-def _end(report_id: int, state: str, **values: object) -> None:
-    Report.objects.filter(pk=report_id).update(
+def _end(name: str, state: str, **values: object) -> None:
+    if not Report.objects.filter(file=name, state=Report.State.RUNNING).update(
         state=state, finished_at=clock.now(), lease_until=None, **values
-    )
+    ):
+        raise Stopped
 
 
 def ring_for_forgotten() -> int:
@@ -146,3 +193,37 @@ def ring_for_forgotten() -> int:
     for report_id in ids:
         _ring(report_id)
     return len(ids)
+
+
+def purge() -> int:
+    """Deletes the files of reports that were kept long enough, and what killed workers left behind
+    (a tick). Returns how many reports expired; their orders stay, so that an address says why."""
+    expired = list(
+        Report.objects.filter(
+            state=Report.State.READY, finished_at__lt=clock.now() - kept()
+        ).values_list("pk", "file")
+    )
+    # The orders first: a page must not offer a file that is gone.
+    Report.objects.filter(pk__in=[pk for pk, _file in expired]).update(state=Report.State.EXPIRED)
+    for _pk, file in expired:
+        (Path(settings.MEDIA_ROOT) / file).unlink(missing_ok=True)
+    _sweep()
+    return len(expired)
+
+
+def _sweep() -> None:
+    """Deletes old files that no finished report names."""
+    before = (clock.now() - ABANDONED).timestamp()
+    directory = Path(settings.MEDIA_ROOT) / DIRECTORY
+    old = [path for path in directory.glob("*") if path.stat().st_mtime < before]
+    if not old:
+        return
+    named = set(
+        Report.objects.filter(state__in=[Report.State.READY, *Report.UNFINISHED]).values_list(
+            "file", flat=True
+        )
+    )
+    for path in old:
+        if f"{DIRECTORY}/{path.name}" not in named:
+            path.unlink(missing_ok=True)
+            log.info("deleted a file of no report")

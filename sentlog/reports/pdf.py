@@ -13,8 +13,7 @@ from reportlab.lib.pagesizes import LETTER
 from reportlab.pdfbase.pdfdoc import PDFDictionary, PDFName, PDFStream
 from reportlab.pdfgen.canvas import Canvas
 
-from sentlog.delivery_rows import Line
-from sentlog.reports.document import Document, Marks, Pairs
+from sentlog.reports.document import Document, Marks, Pairs, ReportTooLong
 from sentlog.reports.progress import Progress
 from sentlog.reports.typesetting import Typesetter, Words
 
@@ -41,26 +40,26 @@ RULE = "0.82 0.84 0.87 RG"
 TOTAL_PAGES = "total_pages"
 
 
-class ReportTooLong(Exception):
-    """A PDF of this report would have more pages than MAX_PAGES; `words` is for the page."""
-
-    def __init__(self, rows: int) -> None:
-        self.words = _(
+def too_long(rows: int) -> ReportTooLong:
+    """A PDF of this report would have more pages than MAX_PAGES."""
+    return ReportTooLong(
+        _(
             "%(rows)s rows do not fit into a PDF of %(pages)s pages. Choose CSV or DOCX, fewer "
             "devices, or Failed Delivery."
-        ) % {"rows": f"{rows:,}", "pages": f"{MAX_PAGES:,}"}
-        super().__init__(self.words)
+        )
+        % {"rows": f"{rows:,}", "pages": f"{MAX_PAGES:,}"}
+    )
 
 
 def write(document: Document, target: Path, progress: Progress) -> None:
     """Writes the whole report. Raises ReportTooLong before a page is drawn when it can be seen."""
     if document.rows_total > MAX_PAGES * LINES_A_PAGE:
-        raise ReportTooLong(document.rows_total)
+        raise too_long(document.rows_total)
     canvas = Canvas(
         str(target), pagesize=LETTER, pageCompression=1, lang=document.language, initialFontSize=8
     )
-    canvas.setTitle(f"{document.title}: {dict(document.header).get(_('Subject'), '')}")
-    canvas.setAuthor(document.place)
+    canvas.setTitle(f"{document.title}: {document.subject}")
+    canvas.setAuthor(document.district)
     canvas.setSubject(document.title)
     canvas.setViewerPreference("DisplayDocTitle", "true")
     pages = _Pages(canvas, document)
@@ -121,13 +120,12 @@ class _Pages:
     def turn(self) -> None:
         self._close_page()
         if self.number >= MAX_PAGES:
-            raise ReportTooLong(self.document.rows_total)
+            raise too_long(self.document.rows_total)
         self.number += 1
         self.operations = [INK]
         self.y = TOP
-        subject = self.document.header[0][1]
         line = self.small.wrapped(
-            f"{self.document.title} · {subject} · {self.document.place}", INNER
+            f"{self.document.title} · {self.document.subject} · {self.document.place}", INNER
         )[0]
         self.operations.append(GREY)
         self.words(self.small, 0, TOP + 8, line)
@@ -181,9 +179,10 @@ class _Pages:
         self.y -= 8
         self.text(self.title, 0, self.y, document.title, bold=True)
         self.y -= 18
-        for line in self.normal.wrapped(document.place, INNER):
-            self.words(self.normal, 0, self.y, line)
-            self.y -= 12
+        for name in document.of_whom:
+            for line in self.normal.wrapped(name, INNER):
+                self.words(self.normal, 0, self.y, line)
+                self.y -= 12
         self.text(self.normal, 0, self.y, f"{document.generated} · {document.status}")
         self.y -= 10
         self.rule(self.y)
@@ -268,9 +267,14 @@ class _Pages:
         self._heading(self.document.detail_title)
         self._column_heads()
         self.in_rows = True
-        letter = recipient = ""
+        letter = recipient = school = ""
+        level = 2 if self.document.by_school else 1
         for lines in self.document.lines:
             for line in lines:
+                if level == 2 and line[5] != school:  # type: ignore[misc]
+                    school = line[5]  # type: ignore[misc]
+                    letter = recipient = ""
+                    self._school(school)
                 if line[0] != recipient:
                     if recipient and self.y < TOP - 3 * LEADING:
                         self.rule(self.y + LEADING - 2.6)
@@ -278,12 +282,23 @@ class _Pages:
                 first = recipient[:1].upper()
                 if first != letter:
                     letter = first
-                    self._bookmark(first, f"letter {first} {self.number} {self.y}", level=1)
-                self._row(line)
+                    self._bookmark(first, f"letter {first} {self.number} {self.y}", level=level)
+                self._row(line[:5])
             progress.add(len(lines))
         self.in_rows = False
 
-    def _row(self, line: Line) -> None:
+    def _school(self, name: str) -> None:
+        """A heading across the rows, never alone at the foot of a page."""
+        shown = self.normal.wrapped(name, INNER)
+        self.need(12 * len(shown) + 3 * LEADING)
+        self.y -= 4
+        self._bookmark(name, f"school {name} {self.number} {self.y}", level=1)
+        for line in shown:
+            self.words(self.normal, 0, self.y, line, bold=True)
+            self.y -= 12
+        self.y -= 1
+
+    def _row(self, line: tuple[str, ...]) -> None:
         setter, scale = self.small, SIZE / 1000
         cells = [setter.set(cell) for cell in line]
         for number, cell in enumerate(cells):
@@ -301,7 +316,7 @@ class _Pages:
         self.operations.append(f"BT {setter.font_operation} {' '.join(shown)} ET")
         self.y -= LEADING
 
-    def _tall_row(self, line: Line) -> None:
+    def _tall_row(self, line: tuple[str, ...]) -> None:
         columns = [
             self.small.wrapped(cell, EDGES[number + 1] - EDGES[number] - GAP)
             for number, cell in enumerate(line)

@@ -1,13 +1,17 @@
 """A message with every kind of end, its report in each format, and readers that are not ours:
-pypdf, python-docx, the csv module."""
+pypdf and poppler, python-docx, the csv module, lxml."""
 
 import csv
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docx import Document as open_word
+from lxml import html as lxml_html
 from pypdf import PdfReader
 
 from messenger.models import Message, School
@@ -41,12 +45,42 @@ def read_docx(path: Path) -> str:
     return "\n".join(lines)
 
 
-READERS = {"csv": read_csv, "pdf": read_pdf, "docx": read_docx}
-FORMATS = pytest.mark.parametrize("format", ["pdf", "csv", "docx"])
+def read_html(path: Path) -> str:
+    """Headings, paragraphs, pairs and table rows in the order of the page, read by lxml."""
+    page = lxml_html.fromstring(path.read_bytes())
+    lines = []
+    for block in page.iter("h1", "h2", "p", "li", "dl", "tr"):
+        if block.tag == "dl":
+            lines += ["\t".join(part.text_content() for part in pair) for pair in block]
+        elif block.tag == "tr":
+            lines.append("\t".join(cell.text_content() for cell in block))
+        else:
+            lines.append(block.text_content())
+    return "\n".join(lines)
+
+
+READERS = {"csv": read_csv, "pdf": read_pdf, "docx": read_docx, "html": read_html}
+FORMATS = pytest.mark.parametrize("format", ["pdf", "csv", "docx", "html"])
+
+
+def program(name: str) -> str:
+    """Where a program of the machine is. Without it a test is skipped; in CI it must be there."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and CI must have it (.ci/run)")
+    if found is None:
+        pytest.skip(f"{name} is not installed here")
+    return found
+
+
+def read_by_poppler(path: Path) -> str:
+    """The words of a PDF as pdftotext reads them, laid out as on the page."""
+    command = [program("pdftotext"), "-layout", str(path), "-"]
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout.decode()
 
 
 def table(text: str) -> list[list[str]]:
-    """The rows of Delivery Detail of a CSV or DOCX report."""
+    """The rows of Delivery Detail of a CSV, DOCX or HTML report."""
     lines = text.split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("Recipient\tStudent"))
     return [line.split("\t") for line in lines[start + 1 :] if "\t" in line]

@@ -184,7 +184,9 @@ TABLE = {
     "report_order": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
     "deliveries": ("GET", EVERYONE),
     "delivery": ("GET", EVERYONE),
+    "reports": ("GET", (200, 200, 200, 200, 200, FORBIDDEN)),
     "report": ("GET", (FORBIDDEN,) * 6),  # somebody else's
+    "report_cancel": ("POST", (FORBIDDEN,) * 6),
     "report_file": ("GET", (FORBIDDEN,) * 6),
 }
 
@@ -213,7 +215,7 @@ def test_who_may_open_what(rows: Message, make_user: Callable[..., User]) -> Non
     number = rows.deliveries.first().id  # type: ignore[union-attr]
     for name, (method, answers) in TABLE.items():
         arguments: list[Any] = [rows.uuid]
-        if name in ("log", "log_cancel_several", "log_canceling"):
+        if name in ("log", "log_cancel_several", "log_canceling", "reports"):
             arguments = []
         elif name == "delivery":
             arguments = [rows.uuid, number]

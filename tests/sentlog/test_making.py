@@ -1,5 +1,6 @@
 """Reports made by a worker: claimed once, taken over from the dead, handed to their owner alone."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from django.utils import timezone
 from messenger.models import Message, RoleAssignment, User
 from sentlog.models import Report
 from sentlog.reports import making
-from sentlog.tasks import make_report
+from sentlog.tasks import make_report, purge_reports
 from tests.sentlog.rows import Ledger, make_message, make_person, make_school
 
 MakeUser = Callable[..., User]
@@ -96,6 +97,77 @@ def test_a_report_that_cannot_be_written_says_so(
     report.refresh_from_db()
     assert report.state == Report.State.FAILED
     assert "Ask for it again" in report.problem
+
+
+def test_a_canceled_report_ends_and_leaves_nothing(
+    message: Message, report: Report, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = making.order(message, report.user, "csv", "all", ["cell"])
+    assert making.cancel(waiting)
+    assert not making.make(waiting.pk)
+
+    # Canceled while it is written: at its next word the worker stops.
+    tell = making._tell
+
+    def cancel_then_tell(name: str, done: int, total: int) -> None:
+        if total:
+            assert making.cancel(report)
+        tell(name, done, total)
+
+    monkeypatch.setattr(making, "_tell", cancel_then_tell)
+    assert not making.make(report.pk)
+    assert list((media / "reports").iterdir()) == []
+    for found in Report.objects.all():
+        assert (found.state, found.lease_until) == (Report.State.CANCELED, None)
+        assert not making.cancel(found)
+
+
+def test_a_worker_that_was_overtaken_writes_nothing(
+    report: Report, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, overtaken = making._tell, []
+
+    def fall_asleep(name: str, done: int, total: int) -> None:
+        if total and not overtaken:
+            overtaken.append(name)
+            Report.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+            assert making.make(report.pk)
+        tell(name, done, total)
+
+    monkeypatch.setattr(making, "_tell", fall_asleep)
+    assert not making.make(report.pk)
+    report.refresh_from_db()
+    assert report.state == Report.State.READY
+    assert report.file != overtaken[0]
+    assert [path.name for path in (media / "reports").iterdir()] == [making.path_of(report).name]
+
+
+def test_files_go_when_they_were_kept_long_enough(
+    message: Message, report: Report, media: Path, settings: Any
+) -> None:
+    settings.REPORTS_KEPT_DAYS = 7
+    fresh = making.order(message, report.user, "csv", "all", ["cell"])
+    for made in (report, fresh):
+        make_report(made.pk)
+        made.refresh_from_db()
+    gone = making.path_of(report)
+    left_behind = media / "reports" / ".killed.csv.part"
+    left_behind.write_text("half a report")
+    just_begun = media / "reports" / ".begun.csv.part"
+    just_begun.write_text("")
+    two_days_ago = (timezone.now() - timedelta(days=2)).timestamp()
+    for path in (left_behind, making.path_of(fresh)):
+        os.utime(path, (two_days_ago, two_days_ago))
+    Report.objects.filter(pk=report.pk).update(finished_at=timezone.now() - timedelta(days=8))
+
+    purge_reports()
+    report.refresh_from_db()
+    assert report.state == Report.State.EXPIRED
+    assert not gone.exists()
+    assert not left_behind.exists()
+    assert just_begun.exists()
+    assert making.path_of(fresh).exists()
+    assert making.purge() == 0
 
 
 def test_private_numbers_follow_the_right_of_who_asked(

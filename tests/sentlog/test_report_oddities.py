@@ -11,6 +11,7 @@ from pypdf import PdfReader
 
 from messenger.models import Message, School
 from sentlog.reports import pdf
+from sentlog.reports.document import ReportTooLong
 from sentlog.reports.writing import write_report
 from tests.sentlog.printed import (
     CELL,
@@ -167,7 +168,7 @@ def test_a_pdf_that_nobody_could_read_is_refused_at_once(
     message: Message, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pdf, "MAX_PAGES", 0)
-    with pytest.raises(pdf.ReportTooLong, match="Choose CSV or DOCX"):
+    with pytest.raises(ReportTooLong, match="Choose CSV or DOCX"):
         write_report(message, "pdf", tmp_path / "report.pdf")
     assert list(tmp_path.iterdir()) == []
 

@@ -8,8 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from sentlog.management.commands.show_message import message_of
-from sentlog.reports.document import ALL, FAILED, SUMMARY, ReportOptions
-from sentlog.reports.pdf import ReportTooLong
+from sentlog.reports.document import ALL, FAILED, SUMMARY, ReportOptions, ReportTooLong
 from sentlog.reports.writing import FORMATS, write_report
 
 
