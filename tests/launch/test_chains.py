@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import Q
 
+from messenger import ledger
 from messenger.models import (
     ContactPoint,
     ContactPreference,
@@ -285,6 +287,21 @@ def test_families_stay_in_one_slice_and_ids_never_overlap(
     for address in {row.address for row in rows if row.mode == "voice"}:
         marks = [row.duplicate for row in rows.filter(address=address, mode="voice").order_by("id")]
         assert marks == [False] + [True] * (len(marks) - 1)
+
+
+@pytest.mark.parametrize("column", ["recipient_id", "student_id", "school_id"])
+def test_rows_of_nobody_are_refused(world: World, column: str) -> None:
+    """The hot tables have no checked foreign keys: one look at each slice stands for them."""
+    message = launched()
+    first = LaunchSlice.objects.get(message=message, number=0)
+    with connection.cursor() as cursor:
+        ledger._refuse_strangers(cursor, first)
+        cursor.execute(
+            f"UPDATE messenger_delivery SET {column} = 999999999 WHERE (message_id, id) IN"
+            " (SELECT message_id, min(id) FROM messenger_delivery GROUP BY message_id)"
+        )
+        with pytest.raises(ledger.LedgerError, match="1 people or schools of the slice"):
+            ledger._refuse_strangers(cursor, first)
 
 
 def test_a_second_expansion_changes_nothing(world: World) -> None:
