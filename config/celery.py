@@ -40,6 +40,7 @@ def _begin_complete(sender: object, **_options: Any) -> None:
 app.steps["worker"].add(Watched)
 app.autodiscover_tasks()
 app.autodiscover_tasks(["messenger.roster"])
+app.autodiscover_tasks(["messenger"], related_name="batch_tasks")
 
 # Fixed ticks only; schedules of users are rows that a tick reads. Each tick expires before the next
 # one, so that a stopped worker does not find a heap of them. (seconds, queue)
@@ -47,6 +48,7 @@ TICKS: dict[str, tuple[float, str]] = {
     "messenger.tasks.start_due": (5.0, "periodic"),
     "messenger.tasks.count_on": (10.0, "periodic"),
     "messenger.roster.tasks.resume_imports": (60.0, "periodic"),
+    "messenger.batch_tasks.resume_batches": (60.0, "periodic"),
     "voice.tasks.resume_dispatch": (10.0, "periodic"),
     "voice.tasks.poll_call_log": (15.0, "collect"),
     "voice.tasks.sweep_phone": (60.0, "periodic"),

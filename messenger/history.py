@@ -112,7 +112,7 @@ def _what(change: ContactChange, names: dict[tuple[str, int | None], str]) -> st
 
 def _values(change: ContactChange, see_private: bool) -> tuple[str, str]:
     if change.subject == Subject.MARKS:
-        return _reasons(change.marks_before or 0), _reasons(change.marks_after or 0)
+        return reasons_in_words(change.marks_before or 0), reasons_in_words(change.marks_after or 0)
     if change.subject == Subject.CONSENT:
         return _consent(change.before), _consent(change.after)
     if change.subject == Subject.POINT and not change.field:
@@ -123,7 +123,8 @@ def _values(change: ContactChange, see_private: bool) -> tuple[str, str]:
     return _yes(change.before), _yes(change.after)
 
 
-def _reasons(mask: int) -> str:
+def reasons_in_words(mask: int) -> str:
+    """The reasons of a mask, in the grid's order."""
     every = list(ContactReason)
     on = [str(reason.label) for reason in every if mask & reason.bit]
     if len(on) == len(every):

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from messenger.composition import EMERGENCY_TOOL
 from messenger.views import (
     access,
+    batches,
     compose,
     district,
     frame,
@@ -40,6 +41,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *tool_pages("messages", "general"),
     *tool_pages("emergency", EMERGENCY_TOOL),
     path("people/", people.find, name="people"),
+    path("people/batches/", batches.batches, name="batches"),
+    path("people/batches/new/", batches.new_batch, name="batch_new"),
+    path("people/batches/<uuid:uuid>/", batches.batch, name="batch"),
+    path("people/batches/<uuid:uuid>/now/", batches.batch_now, name="batch_now"),
+    path("people/batches/<uuid:uuid>/undo/", batches.undo_batch, name="batch_undo"),
     path("people/<uuid:uuid>/", people.person, name="person"),
     path("people/<uuid:uuid>/history/", people.person_history, name="person_history"),
     path(

@@ -20,7 +20,12 @@ from tests.bench.measure import Run, alternate, stopwatch
 
 # Whatever a roster fills, children first.
 TABLES = (
-    *("messenger_contactpreference", "messenger_contactpoint", "messenger_householdmembership"),
+    *(
+        "messenger_contactchange",
+        "messenger_contactpreference",
+        "messenger_contactpoint",
+        "messenger_householdmembership",
+    ),
     *("messenger_household", "messenger_relationship", "messenger_classenrollment"),
     *("messenger_enrollment", "messenger_staffassignment", "messenger_schoolclass"),
     *("messenger_calendar", "messenger_message_schools", "messenger_person", "messenger_school"),

@@ -11,6 +11,7 @@ from tests.bench.growth import measure_growth
 from tests.bench.importing import measure_import
 from tests.bench.launching import measure_expansion, measure_freezing
 from tests.bench.reporting import measure_reports, measure_summary
+from tests.bench.searching import measure_searching
 from tests.bench.sending import measure_sending
 
 BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
@@ -24,4 +25,5 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "P10": measure_import,
     "P12": measure_growth,
     "P13": measure_canceling,
+    "P14": measure_searching,
 }

@@ -9,8 +9,18 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.urls import reverse
 from django.utils import timezone
 
-from messenger.models import Delivery, District, Message, RosterImport, RosterProblem, User
+from messenger.audience.criteria import Criteria
+from messenger.models import (
+    Delivery,
+    District,
+    Message,
+    PreferenceBatch,
+    RosterImport,
+    RosterProblem,
+    User,
+)
 from messenger.opt_outs import stop_texts
+from messenger.preference_batches import Rule
 from tests.launch.sending import draft, verified_account
 from tests.pages.cast import ADMINISTRATOR, PASSWORD, make_user
 from tests.world import World, build_world
@@ -40,6 +50,15 @@ def build_scenery() -> Scenery:
         for tool in ("general", "emergency")
     )
     nobody = draft([world.middle], user=user, grades=("06",), deliver_to=("students",))
+    batch = PreferenceBatch.objects.create(
+        criteria=Criteria(school_ids=(world.elementary.pk,)).to_json(),
+        rule=Rule(("cell", "household"), 64).to_json(),
+        state="done",
+        people=21,
+        people_done=21,
+        counts={"points": 30, "marks_added": 30},
+        started_by=user,
+    )
     runs = [_import(state, user) for state in ("done", "applying", "refused")]
     VoiceSettings.objects.update(trouble="The dialer did not answer in time.")
     addresses = [
@@ -57,6 +76,12 @@ def build_scenery() -> Scenery:
         reverse("person", args=[world.seven_digits.uuid]),
         reverse("person_relationships", args=[world.son.uuid]) + "?q=lan",
         reverse("person_history", args=[world.mom.uuid]),
+        reverse("batches"),
+        reverse("batch_new"),
+        f"{reverse('batch_new')}?schools={world.elementary.pk}&deliver_to=contacts&devices=cell"
+        "&reasons=64&action=override",
+        reverse("batch", args=[batch.uuid]),
+        reverse("setup"),
         reverse("imports"),
         *(reverse("import_detail", args=[run.uuid]) for run in runs),
         reverse("settings"),

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from messenger.models import ContactPreference, Device, Mode, Person
+from messenger.models import ContactPreference, Device, Mode, Person, PreferenceBatch, School
 from tests.browser.test_pages import complaints, problems_of, signed_in, site  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, databases=["default"])]
@@ -17,11 +17,16 @@ SIZES = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390
 
 
 def addresses(mom: Person, son: Person) -> dict[str, str]:
+    school = School.objects.get(name="Cedar Elementary")
     return {
         "people": reverse("people") + "?q=family",
         "person": reverse("person", args=[mom.uuid]),
         "relationships": reverse("person_relationships", args=[son.uuid]) + "?q=lan",
         "history": reverse("person_history", args=[mom.uuid]),
+        "batch-preview": f"{reverse('batch_new')}?schools={school.pk}&deliver_to=contacts"
+        "&devices=cell&reasons=64&action=override",
+        "batch": reverse("batch", args=[PreferenceBatch.objects.get().uuid]),
+        "setup": reverse("setup"),
     }
 
 
@@ -92,3 +97,27 @@ def test_rows_and_columns_without_script(site: Any, signed_in: Any) -> None:  # 
     page.get_by_text("Not saved yet.").wait_for()
     page.get_by_role("button", name="Save", exact=True).last.click()
     page.get_by_text("Saved: 6 marks added, 4 marks removed.").wait_for()
+
+
+@pytest.mark.spec("A4-12")
+def test_a_batch_from_the_form_to_its_undo(site: Any, signed_in: Any) -> None:  # noqa: F811
+    from messenger import batch_tasks
+
+    page: Page = signed_in()
+    page.goto(reverse("people"))
+    page.get_by_role("link", name="Contact Preferences Batch").click()
+    page.get_by_role("link", name="New batch").first.click()
+    page.get_by_label("Cedar Elementary").check()
+    page.get_by_label("Cell").check()
+    page.get_by_label("Teacher").check()
+    page.get_by_role("button", name="Show what would change").click()
+    page.get_by_role("heading", name="What would change").wait_for()
+    page.get_by_role("button", name="devices now").click()
+    page.get_by_text("Updates every").wait_for()
+    batch = PreferenceBatch.objects.latest("pk")
+    batch_tasks.run_batch(batch.pk)
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_role("button", name="Undo the batch").click()
+    page.get_by_text("Waiting to be undone").first.wait_for()
+    batch_tasks.run_batch(batch.pk)
+    page.get_by_text("Devices put back").wait_for()

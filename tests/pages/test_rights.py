@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from messenger.models import MessageDraft, Role, RosterImport, User
+from messenger.models import MessageDraft, PreferenceBatch, Role, RosterImport, User
 from messenger.urls import urlpatterns as messenger_urls
 from tests.launch.sending import draft
 from tests.pages.cast import ADMINISTRATOR, READ_ONLY, SECRETARY, client_of, make_user
@@ -46,6 +46,11 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "person_history": ("GET", READERS),
     "person_relationships": ("GET", READERS),
     "person_relate": ("POST", (SIGN_IN, 302, 302, 302, 403, 403)),
+    "batches": ("GET", ALARMS),
+    "batch_new": ("GET", ALARMS),
+    "batch": ("GET", ALARMS),
+    "batch_now": ("GET", ALARMS),
+    "batch_undo": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
     "imports": ("GET", ALARMS),
     "import_detail": ("GET", ALARMS),
     "import_now": ("GET", ALARMS),
@@ -61,6 +66,7 @@ TABLE: dict[str, tuple[str, tuple[int, ...]]] = {
     "voice_account": ("POST", (SIGN_IN, 422, 422, 403, 403, 403)),
     "voice_test": ("POST", (SIGN_IN, 302, 302, 403, 403, 403)),
     "voice_hosting": ("POST", (SIGN_IN, 302, 403, 403, 403, 403)),
+    "setup": ("GET", ALARMS),
     "alarms": ("GET", EVERYONE),
     "status": ("GET", ALARMS),
     "restored": ("GET", (SIGN_IN, 302, 302, 403, 403, 403)),
@@ -90,6 +96,9 @@ def cast(world: Any) -> dict[str, User | None]:
 def address(name: str, user: User | None, world: Any) -> str:
     if name.startswith("import_"):
         return reverse(name, args=[RosterImport.objects.create(file_name="x.zip").uuid])
+    if name in ("batch", "batch_now", "batch_undo"):
+        rule = {"devices": ["cell"], "reasons": 1}
+        return reverse(name, args=[PreferenceBatch.objects.create(rule=rule).uuid])
     if name.startswith("person"):
         return reverse(name, args=[world.mom.uuid])
     if name in ("role", "role_remove"):
