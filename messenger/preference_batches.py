@@ -25,6 +25,9 @@ ADD, REMOVE, OVERRIDE = "add", "remove", "override"
 PIECE = 5_000
 UNDO_PIECE = 20_000  # lines of the history
 SAMPLE = 20
+# The planner takes what a batch has just written for rare, and a nested loop over it for cheap: one
+# piece of an undo took minutes. Tables are read by lists of keys instead (see `resolve.devices`).
+_PLAN = "SET LOCAL enable_nestloop = off; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def preview_batch(criteria: Criteria, rule: Rule) -> BatchPreview:
     """Counts what the batch would change, with examples. Writes nothing."""
     with transaction.atomic(), connection.cursor() as cursor:
         people = _stage_people(cursor, criteria, local_today(), "ON COMMIT DROP")
+        cursor.execute(_PLAN)
         parameters = _parameters(rule) | {"after": 0, "upto": _last(cursor)}
         cursor.execute(
             f"""{_changes(rule)}
@@ -116,6 +120,7 @@ def carry_out(batch: PreferenceBatch) -> None:
         after = 0
         while upto := _next(cursor, after):
             with transaction.atomic():
+                cursor.execute(_PLAN)
                 _lock_owners(cursor, after, upto)
                 changed = _write(cursor, rule, batch, after, upto)
                 for name, number in changed.items():
@@ -137,6 +142,7 @@ def undo(batch: PreferenceBatch) -> None:
     with connection.cursor() as cursor:
         while True:
             with transaction.atomic():
+                cursor.execute(_PLAN)
                 parameters = {"batch": batch.pk, "after": after, "door": Door.BATCH.value}
                 cursor.execute(_UNDO, _signed(batch) | parameters)
                 last, seen, back = cursor.fetchone()
@@ -200,13 +206,14 @@ def _lock_owners(cursor: Any, after: int, upto: int) -> None:
     piece = {"after": after, "upto": upto, "today": local_today()}
     cursor.execute(
         """SELECT count(*) FROM (SELECT p.id FROM messenger_person p
-            WHERE p.id IN (SELECT id FROM batch_person WHERE id > %(after)s AND id <= %(upto)s)
+            WHERE p.id = ANY(ARRAY(
+                SELECT id FROM batch_person WHERE id > %(after)s AND id <= %(upto)s))
             ORDER BY p.id FOR NO KEY UPDATE) locked""",
         piece,
     )
     cursor.execute(
         f"""SELECT count(*) FROM (SELECT h.id FROM messenger_household h
-            WHERE h.id IN (SELECT m.household_id {_HOMES})
+            WHERE h.id = ANY(ARRAY(SELECT m.household_id {_HOMES}))
             ORDER BY h.id FOR NO KEY UPDATE) locked""",
         piece,
     )
@@ -229,23 +236,22 @@ def _changes(rule: Rule) -> str:
     }[rule.action]
     addresses = ", ".join(f"'{device.value}'" for device in ADDRESSES)
     return f"""
-        WITH points AS (
-            SELECT c.id, c.device FROM batch_person b
-            JOIN messenger_contactpoint c ON c.person_id = b.id
-            WHERE c.active AND c.device = ANY(%(devices)s)
-                AND b.id > %(after)s AND b.id <= %(upto)s
-            UNION
-            SELECT c.id, c.device FROM messenger_contactpoint c
+        WITH points AS MATERIALIZED (
+            SELECT c.id, c.device, c.person_id, c.household_id FROM messenger_contactpoint c
+            WHERE c.active AND c.device = ANY(%(devices)s) AND c.person_id = ANY(ARRAY(
+                SELECT id FROM batch_person WHERE id > %(after)s AND id <= %(upto)s))
+            UNION ALL
+            SELECT c.id, c.device, c.person_id, c.household_id FROM messenger_contactpoint c
             WHERE c.active AND c.device = '{Device.HOUSEHOLD}' AND c.device = ANY(%(devices)s)
-                AND c.household_id IN (SELECT m.household_id {_HOMES})
+                AND c.household_id = ANY(ARRAY(SELECT m.household_id {_HOMES}))
+        ), wishes AS MATERIALIZED (
+            SELECT * FROM messenger_contactpreference
+            WHERE contact_point_id = ANY(ARRAY(SELECT id FROM points))
         ), marks AS (
-            SELECT p.id, p.device, w.mode, coalesce(f.reasons, 0)::int AS before,
-                coalesce(f.set_by, '') AS set_by
-            FROM points p
-            CROSS JOIN LATERAL (SELECT CASE WHEN p.device IN ({addresses}) THEN '{Mode.EMAIL}'
-                ELSE '{Mode.VOICE}' END AS mode) w
-            LEFT JOIN messenger_contactpreference f
-                ON f.contact_point_id = p.id AND f.mode = w.mode
+            SELECT p.*, coalesce(f.reasons, 0)::int AS before, coalesce(f.set_by, '') AS set_by
+            FROM (SELECT *, CASE WHEN device IN ({addresses}) THEN '{Mode.EMAIL}'
+                ELSE '{Mode.VOICE}' END AS mode FROM points) p
+            LEFT JOIN wishes f ON f.contact_point_id = p.id AND f.mode = p.mode
         ), changes AS (
             SELECT m.*, {becomes} AS after,
                 {"m.set_by = 'portal'" if rule.protect_portal else "false"} AS spared
@@ -282,10 +288,9 @@ def _write(
             INSERT INTO messenger_contactchange (door, subject, person_id, household_id,
                 contact_point_id, device, mode, before, marks_before, marks_after, user_id,
                 user_name, batch_id)
-            SELECT %(door)s, 'marks', c.person_id, c.household_id, x.id, x.device, x.mode, x.set_by,
-                x.before, x.after, %(user)s, %(name)s, %(batch)s
-            FROM changes x JOIN messenger_contactpoint c ON c.id = x.id
-            WHERE NOT x.spared ORDER BY x.id
+            SELECT %(door)s, 'marks', person_id, household_id, id, device, mode, set_by, before,
+                after, %(user)s, %(name)s, %(batch)s
+            FROM changes WHERE NOT spared ORDER BY id
         )
         SELECT count(*) FILTER (WHERE NOT spared),
             coalesce(sum(bit_count((after & ~before)::bit(16))) FILTER (WHERE NOT spared), 0),
@@ -309,13 +314,14 @@ WITH piece AS MATERIALIZED (
     FROM piece h
     WHERE f.contact_point_id = h.contact_point_id AND f.mode = h.mode
         AND f.reasons = h.marks_after AND f.set_by = %(door)s
-    RETURNING h.id
+        AND f.contact_point_id = ANY(ARRAY(SELECT contact_point_id FROM piece))
+    RETURNING h.*
 ), told AS (
     INSERT INTO messenger_contactchange (door, subject, person_id, household_id, contact_point_id,
         device, mode, before, marks_before, marks_after, user_id, user_name, batch_id, undo)
     SELECT h.door, h.subject, h.person_id, h.household_id, h.contact_point_id, h.device, h.mode,
         %(door)s, h.marks_after, h.marks_before, %(user)s, %(name)s, %(batch)s, true
-    FROM piece h JOIN back ON back.id = h.id ORDER BY h.id
+    FROM back h ORDER BY h.id
 )
 SELECT coalesce(max(id), 0), count(*), (SELECT count(*) FROM back) FROM piece
 """
