@@ -124,10 +124,12 @@ class _Pages:
         self.number += 1
         self.operations = [INK]
         self.y = TOP
-        line = self.small.wrapped(
-            f"{self.document.title} · {self.document.subject} · {self.document.place}", INNER
-        )[0]
+        line, *rest = self.small.wrapped(
+            f"{self.document.title} · {self.document.subject} · {self.document.place}", INNER - 10
+        )
         self.operations.append(GREY)
+        if rest:
+            self.text(self.small, self.small.size * line.width / 1000, TOP + 8, "…")
         self.words(self.small, 0, TOP + 8, line)
         self.operations.append(INK)
         self.rule(TOP + 3)
@@ -136,15 +138,15 @@ class _Pages:
             self._column_heads()
 
     def _close_page(self) -> None:
-        """Running foot: when it was generated, and page n of m."""
+        """Running foot: page n of m, and when it was generated."""
         self.operations.append(GREY)
-        self.text(self.small, 0, 30, self.document.generated)
         page = _("Page %(n)s of") % {"n": f"{self.number:,}"} + " "
-        place = INNER - 26 - self.small.width(page)
-        self.text(self.small, place, 30, page)
+        self.text(self.small, 0, 30, page)
+        generated = self.document.generated
+        self.text(self.small, INNER - self.small.width(generated), 30, generated)
         self.canvas.addLiteral("\n".join(self.operations))
         self.canvas.saveState()
-        self.canvas.translate(MARGIN + INNER - 26, 30)
+        self.canvas.translate(MARGIN + self.small.width(page), 30)
         self.canvas.doForm(TOTAL_PAGES)
         self.canvas.restoreState()
         self.canvas.showPage()

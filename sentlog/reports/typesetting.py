@@ -270,6 +270,10 @@ class Typesetter:
                 kept = len(word) - 1
                 while kept > 1 and self.width(word[:kept]) > width:
                     kept -= 1
+                # A double name breaks at its hyphen, unless that leaves next to nothing.
+                hyphen = word.rfind("-", 0, kept) + 1
+                if hyphen > kept // 3:
+                    kept = hyphen
                 yield word[:kept]
                 word = word[kept:]
             yield word
