@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from sentlog.views import canceling, deliveries, detail, finding, lost, reports
+from sentlog.views import canceling, deliveries, detail, finding, lost, received, reports
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("log/", finding.log, name="log"),
     path("log/cancel/", canceling.log_cancel_several, name="log_cancel_several"),
     path("log/canceling/", canceling.log_canceling, name="log_canceling"),
     path("log/reports/", reports.reports, name="reports"),
+    path("people/<uuid:uuid>/messages/", received.person_messages, name="person_messages"),
     path("log/reports/<uuid:uuid>/", reports.report, name="report"),
     path("log/reports/<uuid:uuid>/cancel/", reports.report_cancel, name="report_cancel"),
     path("log/reports/<uuid:uuid>/file/", reports.report_file, name="report_file"),

@@ -4,11 +4,23 @@ wrote, whoever wrote it. Only tests of the log use this; the ledger's own tests 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from messenger.models import ContactReason, Delivery, District, Message, MessageMode, Person, School
+from django.utils import timezone
+
+from messenger.models import (
+    Calendar,
+    ContactReason,
+    Delivery,
+    District,
+    Enrollment,
+    Message,
+    MessageMode,
+    Person,
+    School,
+)
 from sentlog.counting import Row
 
 NOON = datetime(2026, 11, 20, 18, 5, tzinfo=UTC)  # 12:05 PM in Chicago, a Friday
@@ -29,6 +41,19 @@ def make_district(**settings: Any) -> District:
 
 def make_school(name: str = "Harrison High") -> School:
     return School.objects.create(name=name)
+
+
+def enroll(student: Person, school: School, grade: str = "05") -> Enrollment:
+    """The student is at the school from last summer until the next."""
+    today = timezone.localdate()
+    year = Calendar.objects.create(
+        school=school,
+        name="This year",
+        school_year=today.year,
+        start_date=today - timedelta(days=180),
+        end_date=today + timedelta(days=180),
+    )
+    return Enrollment.objects.create(person=student, calendar=year, grade=grade)
 
 
 def make_person(name: str, **values: Any) -> Person:

@@ -14,7 +14,7 @@ from messenger.models import Attempt, Message, School, User
 from sentlog.models import Report
 from sentlog.reports import making
 from tests.sentlog.looking import detail, names, signed_in, text_of
-from tests.sentlog.rows import NOON, Ledger, make_message, make_person, make_school
+from tests.sentlog.rows import NOON, Ledger, enroll, make_message, make_person, make_school
 
 pytestmark = pytest.mark.usefixtures("district")
 Status = Message.Status
@@ -184,6 +184,7 @@ TABLE = {
     "report_order": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
     "deliveries": ("GET", EVERYONE),
     "delivery": ("GET", EVERYONE),
+    "person_messages": ("GET", (200, 200, 200, 200, FORBIDDEN, 403)),
     "reports": ("GET", (200, 200, 200, 200, 200, FORBIDDEN)),
     "report": ("GET", (FORBIDDEN,) * 6),  # somebody else's
     "report_cancel": ("POST", (FORBIDDEN,) * 6),
@@ -213,12 +214,16 @@ def test_who_may_open_what(rows: Message, make_user: Callable[..., User]) -> Non
         make_user("n"),
     ]
     number = rows.deliveries.first().id  # type: ignore[union-attr]
+    pupil = make_person("Pupil, One", is_student=True)
+    enroll(pupil, school)
     for name, (method, answers) in TABLE.items():
         arguments: list[Any] = [rows.uuid]
         if name in ("log", "log_cancel_several", "log_canceling", "reports"):
             arguments = []
         elif name == "delivery":
             arguments = [rows.uuid, number]
+        elif name == "person_messages":
+            arguments = [pupil.uuid]
         elif name.startswith("report") and name != "report_order":
             arguments = [report.uuid]
         address = reverse(name, args=arguments)
