@@ -25,14 +25,18 @@ from messenger.rights import Scope
 
 
 def visible(person: str, schools: str = "schools") -> str:
-    """SQL: whether the person with this id expression is seen from the schools of a parameter."""
+    """SQL: whether the person with this id expression is seen from the schools of a parameter.
+
+    OFFSET 0 keeps PostgreSQL from making a hash of everybody in these schools for the sake of a few
+    candidates: a search of somebody with half of the schools took a second.
+    """
     here = f"""FROM messenger_enrollment e JOIN messenger_calendar c ON c.id = e.calendar_id
             WHERE e.active AND c.school_id = ANY(%({schools})s) AND e.person_id ="""
-    return f"""(EXISTS (SELECT {here} {person})
+    return f"""(EXISTS (SELECT {here} {person} OFFSET 0)
         OR EXISTS (SELECT FROM messenger_relationship r WHERE r.guardian_id = {person} AND r.active
-            AND EXISTS (SELECT {here} r.student_id))
+            AND EXISTS (SELECT {here} r.student_id OFFSET 0) OFFSET 0)
         OR EXISTS (SELECT FROM messenger_staffassignment a WHERE a.person_id = {person}
-            AND a.active AND a.school_id = ANY(%({schools})s)))"""
+            AND a.active AND a.school_id = ANY(%({schools})s) OFFSET 0))"""
 
 
 def people_in(scope: Scope) -> QuerySet[Person]:
