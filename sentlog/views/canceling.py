@@ -25,7 +25,7 @@ from sentlog.canceling import can_still_be, cancel, refusal
 from sentlog.counting import Figures
 from sentlog.summary import summary_of
 from sentlog.views.pace import next_look
-from sentlog.views.seen import seen_message
+from sentlog.views.seen import may_see_log, seen_message
 from sentlog.words import where
 
 # A page of the list has no more rows than this.
@@ -104,6 +104,7 @@ def log_cancel_several(request: HttpRequest) -> HttpResponse:
         request,
         "sentlog/cancel_several.html",
         {
+            "here": request.POST.get("here", ""),  # the place in the log to go back to
             "going": going,
             "refused": [stop for stop in stops if stop.refused],
             "rows_open": sum(stop.figures.rows_open for stop in going),
@@ -172,9 +173,7 @@ def log_canceling(request: HttpRequest) -> HttpResponse:
 def _viewer(request: HttpRequest) -> User:
     """The user, who may see the log."""
     user = request.user
-    if not isinstance(user, User) or not (
-        rights.may(user, rights.LOG_VIEW_OWN) or rights.may(user, rights.LOG_VIEW_ALL)
-    ):
+    if not isinstance(user, User) or not may_see_log(user):
         raise PermissionDenied
     return user
 

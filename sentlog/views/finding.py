@@ -11,10 +11,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from messenger import rights
 from messenger.models import Message, User
+from sentlog.canceling import is_offered
 from sentlog.filters import LIMIT, MessageFilter, with_default_range
 from sentlog.listing import COLUMNS, NEWEST_FIRST, Column, Order, page_of
+from sentlog.views.seen import may_see_log
 from sentlog.words import screen_time, where
 
 PAGE = 100
@@ -30,6 +31,7 @@ class ListRow:
     where: str
     created: str
     scheduled: str
+    may_cancel: bool
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,7 @@ class Head:
 @require_safe
 def log(request: HttpRequest) -> HttpResponse:
     """The list: newest first, 100 a page, each page found from the last row of the one before."""
-    user = request.user
-    if not (rights.may(user, rights.LOG_VIEW_OWN) or rights.may(user, rights.LOG_VIEW_ALL)):
+    if not may_see_log(request.user):
         raise PermissionDenied
     shown = found_messages(request, PAGE)
     response = render(request, "sentlog/log.html", shown)
@@ -89,9 +90,11 @@ def found_messages(request: HttpRequest, size: int) -> dict[str, Any]:
                 where(message, search.district),
                 screen_time(message.created_at, zone),
                 screen_time(message.scheduled_at, zone),
+                is_offered(request.user, message),
             )
             for message in page.messages
         ],
+        "some_may_be_canceled": any(is_offered(request.user, row) for row in page.messages),
         "total": total,
         "listed": min(total, LIMIT),
         "matching": matching,

@@ -6,6 +6,7 @@ Missing and forbidden look alike (404), so that an address tells nobody whether 
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest
 
 from messenger import rights
@@ -30,6 +31,11 @@ class Seen:
 
     def figures(self) -> Figures:
         return summary_of(self.message, self.scope)
+
+
+def may_see_log(user: User | AnonymousUser) -> bool:
+    """Whether the log opens for the user at all (B1-03)."""
+    return rights.may(user, rights.LOG_VIEW_OWN) or rights.may(user, rights.LOG_VIEW_ALL)
 
 
 def seen_message(request: HttpRequest, uuid: UUID) -> Seen:

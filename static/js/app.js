@@ -28,6 +28,14 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// A button that acts on marked rows says how many they are.
+document.addEventListener("change", (event) => {
+  const words = event.target.form?.querySelector("[data-marked]");
+  if (!words || event.target.name !== words.dataset.marked) return;
+  const n = [...event.target.form.elements].filter((box) => box.name === words.dataset.marked && box.checked).length;
+  words.textContent = n === 0 ? words.dataset.none : n === 1 ? words.dataset.one : words.dataset.many.replace("%", n);
+});
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.hasAttribute("data-once")) return;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,6 +50,18 @@ def open_page(browser: Browser, live_server: Any, administrator: User) -> Any:
     yield make
     for context in contexts:
         context.close()
+
+
+def tab_to(page: Page, words: str) -> None:
+    """Tabs until something that says this has the focus."""
+    for _step in range(60):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"
+        )
+        if focused == words:
+            return
+    pytest.fail(f"{words!r} cannot be reached by Tab")
 
 
 def running_message(rows: int = 8, done: int = 2) -> Message:
@@ -124,17 +137,7 @@ def test_search_select_and_cancel_by_keyboard_alone(open_page: Open, district: A
     )
     page = open_page("/log/")
 
-    def reach(name: str) -> None:
-        """Tabs until something with this name has the focus."""
-        for _step in range(60):
-            page.keyboard.press("Tab")
-            focused = page.evaluate(
-                "(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"
-            )
-            if focused == name:
-                return
-        pytest.fail(f"{name!r} cannot be reached by Tab")
-
+    reach = partial(tab_to, page)
     reach("Created from")
     first_day = timezone.localdate() - timedelta(days=41)
     page.keyboard.type(first_day.strftime("%m%d%Y"))
@@ -203,6 +206,48 @@ def test_filters_open_on_a_phone(open_page: Open, district: Any) -> None:
     expect(page.locator("#log-list .row-link")).to_have_text(["Apples"])
     expect(page.get_by_label("Filter by Sender")).to_be_visible()
     assert Axe().run(page).response["violations"] == []
+
+
+@pytest.mark.spec("B8-06")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_several_are_canceled_by_keyboard_alone(
+    open_page: Open, district: Any, scheme: str, width: int
+) -> None:
+    running = running_message()
+    kept, waiting = (
+        make_message(subject=subject, status=Status.WAITING, created_at=timezone.now())
+        for subject in ("Keep me", "Stop me")
+    )
+    page = open_page("/log/", scheme=scheme, width=width)
+
+    reach = partial(tab_to, page)
+
+    def judge() -> None:
+        found = Axe().run(page).response["violations"]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []
+        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        assert not page.evaluate(wide), page.url
+
+    reach("Mark “Stop me” to cancel it")
+    page.keyboard.press("Space")
+    reach(f"Mark “{running.subject}” to cancel it")
+    page.keyboard.press("Space")
+    reach("Cancel 2 messages")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 have their result, 6 will be stopped")).to_be_visible()
+    judge()
+    reach("Stop 2 messages")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 of 2 messages have stopped")).to_be_visible()
+    judge()
+    Message.objects.filter(pk=running.pk).update(
+        status=Status.CANCELED_IP, results_changed_at=timezone.now()
+    )
+    expect(page.locator("#announce")).to_have_text("2 of 2 messages have stopped", timeout=15_000)
+    expect(page.get_by_text("Pause updates")).to_have_count(0)
+    waiting.refresh_from_db()
+    kept.refresh_from_db()
+    assert (waiting.status, kept.status) == (Status.CANCELED, Status.WAITING)
 
 
 def test_a_report_by_keyboard_alone(

@@ -174,6 +174,7 @@ FORBIDDEN = 404
 EVERYONE = (200, 200, 200, 200, FORBIDDEN, FORBIDDEN)
 TABLE = {
     "log": ("GET", (200, 200, 200, 200, 200, 403)),
+    "log_file": ("GET", (200, 200, 200, 200, 200, 403)),
     "log_cancel_several": ("POST", (302, 302, 302, 302, 302, 403)),  # nothing is marked
     "log_canceling": ("GET", (FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, 403)),
     "log_detail": ("GET", EVERYONE),
@@ -218,7 +219,9 @@ def test_who_may_open_what(rows: Message, make_user: Callable[..., User]) -> Non
     enroll(pupil, school)
     for name, (method, answers) in TABLE.items():
         arguments: list[Any] = [rows.uuid]
-        if name in ("log", "log_cancel_several", "log_canceling", "reports"):
+        if name == "log_file":
+            arguments = ["csv"]
+        elif name in ("log", "log_cancel_several", "log_canceling", "reports"):
             arguments = []
         elif name == "delivery":
             arguments = [rows.uuid, number]

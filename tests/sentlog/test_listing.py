@@ -1,5 +1,7 @@
 """The list's filters, order and pages: what stands under each column, and where a click leads."""
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -267,3 +269,58 @@ def test_selecting_a_row_keeps_the_place_in_the_list(
     names = re.findall(r'<a class="row-link"[^>]*>([^<]+)</a>', beside)
     assert names[:2] == ["m2", "m3"]
     assert re.search(r'aria-current="page">m2<', beside)
+
+
+def test_the_filtered_list_as_a_file(visitor: Client, administrator: User) -> None:
+    """What is listed, in its order, and nothing that a spreadsheet could take for a formula."""
+    created = datetime(2022, 5, 1, 13, 30, tzinfo=UTC)
+    high, middle = make_school("High"), make_school("Middle")
+    make_message(
+        subject='=HYPERLINK("http://example.org")',
+        sender_name="@SUM, A",
+        schools=[middle, high],
+        schedule_id=77,
+        created_at=created,
+        scheduled_at=created,
+    )
+    make_message(subject="Ávila, B", created_at=created, district_wide=True, schedule_id=None)
+    make_message(subject="Elsewhere", created_at=created, status=Message.Status.ERROR)
+    query = {"created_from": "2022-05-01", "created_to": "2022-05-01"}
+    chosen = query | {"status": "sent", "sort": "subject"}
+    file = visitor.get(reverse("log_file", args=["csv"]), chosen)
+    assert file["Content-Disposition"].startswith("attachment; filename=sent-messages-")
+    assert file.content.startswith(b"\xef\xbb\xbf")
+    heads, *rows = csv.reader(io.StringIO(file.content.decode("utf-8-sig")))
+    assert heads[:2] == ["Status", "Message Type"]
+    assert [row[3] for row in rows] == ['\'=HYPERLINK("http://example.org")', "Ávila, B"]
+    assert rows[0][2:3] + rows[0][4:] == [
+        "High, Middle",
+        "'@SUM, A",
+        "05/01/2022 8:30 AM",
+        "05/01/2022 8:30 AM",
+        "77",
+    ]
+    assert rows[1][2] == "Harrison Unified"
+    assert rows[1][7] == ""
+    data = visitor.get(reverse("log_file", args=["json"]), query).json()
+    assert (data["total"], data["listed"], len(data["messages"])) == (3, 3, 3)
+    assert {row["status"] for row in data["messages"]} == {"sent", "error"}
+    assert visitor.get(reverse("log_file", args=["exe"])).status_code == 404
+
+
+@pytest.mark.spec("B3-13")
+def test_only_rows_that_may_be_canceled_can_be_marked(
+    visitor: Client, make_user: Callable[..., User]
+) -> None:
+    now = timezone.now()
+    going = {str(make_message(status=status, created_at=now).uuid) for status in Message.UNFINISHED}
+    for status in set(Message.Status.values) - set(Message.UNFINISHED):
+        make_message(status=status, created_at=now)
+    make_message(status=Message.Status.IN_PROGRESS, created_at=now, cancel_requested_at=now)
+    page = visitor.get(reverse("log")).content.decode()
+    boxes = r'<input type="checkbox" name="message" value="([^"]+)" form="cancel-several">'
+    assert set(re.findall(boxes, page)) == going
+    assert "Cancel marked messages" in page
+    reader = signed_in(make_user("reader", "Read-only")).get(reverse("log")).content.decode()
+    assert not re.findall(boxes, reader)
+    assert "Cancel marked messages" not in reader
