@@ -24,6 +24,7 @@ MARKS = Marks(duplicate="†")
 
 # A browser lays out a table as a whole: 50,000 rows take it some seconds, a million never end.
 MAX_ROWS = 50_000
+SHORT = 22  # characters: a date and time
 
 STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 STYLE_HASH = f"sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}"
@@ -72,7 +73,9 @@ def _write_head(file: IO[str], document: Document) -> None:
 
 
 def _write_pairs(file: IO[str], pairs: Pairs) -> None:
-    file.write("<dl>\n")
+    # Figures stand in two columns; words get the whole line.
+    short = all(len(value) <= SHORT for _label, value in pairs)
+    file.write('<dl class="figures">\n' if short else "<dl>\n")
     for label, value in pairs:
         file.write(f'<div><dt>{escape(label)}</dt><dd dir="auto">{escape(value)}</dd></div>\n')
     file.write("</dl>\n")
