@@ -3,10 +3,10 @@
 One statement says what a row looks like (recipient, student, device, status, time), so that page,
 PDF, CSV and DOCX cannot differ; formatting 100,000 rows in Python would cost more than all the rest
 of a CSV. What the columns mean is the sources' (B4-16, B7-01 to B7-09); who may see the rows is
-decided by the caller.
+decided by the caller. Which rows are on a page is found by `sentlog.delivery_pages`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,9 +17,6 @@ from messenger.models import Device
 from sentlog.counting import FAILED, REACHED_SQL, SQL_PARAMETERS, scope_condition
 from sentlog.words import code_text
 
-# Letters that sort with their plain ones: the database's C.UTF-8 order would put Ávila after Zoë.
-_ACCENTED = "áàâäãåāçćčéèêëēíìîïīñńóòôöõøōśšúùûüūýÿžźż"
-_PLAIN = "aaaaaaaccceeeeeiiiiinnooooooossuuuuuyyzzz"
 # The page's status filter: a choice → the outcomes that it shows ('' is an open row).
 STATUS_CHOICES: dict[str, tuple[str, ...]] = {
     "successful": ("successful",),
@@ -29,14 +26,19 @@ STATUS_CHOICES: dict[str, tuple[str, ...]] = {
     "in_progress": ("",),
     "no_device": ("no_device", "not_eligible"),
 }
+# The page's filter by mark: recipients not contacted by phone (*), or values listed before (†).
+NOT_CONTACTED, DUPLICATE = "not_contacted", "duplicate"
+MARKS = (NOT_CONTACTED, DUPLICATE)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows: of a message, in some schools (None: the district), by device, status, name.
+    """Which rows: of a message, in some schools (None: the district), by device, mode, status, mark
+    and the recipient's name.
 
-    `failed_only` keeps every row of recipients who had at least one failed device (B4-07); `row` is
-    one row by its id.
+    `mark` is one of `MARKS`; `name` holds beginnings of words of the name. `failed_only` keeps
+    every row of recipients who had at least one failed device (B4-07); `row` is one row by its id,
+    `recipients` are the people of a page that was found already.
     """
 
     message_id: int
@@ -44,8 +46,11 @@ class Selection:
     devices: tuple[str, ...] | None = None
     failed_only: bool = False
     status: str = ""
+    mode: str = ""
+    mark: str = ""
     name: str = ""
     row: int | None = None
+    recipients: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,11 @@ def _name(alias: str) -> str:
 
 
 # By recipient, then student, then device in the grid's order (B4-16). Every part has a value, so
-# that a comparison of whole rows finds the next page. Accents are folded for recipients alone: the
-# students of one recipient are few.
-_RECIPIENT_KEY = f"""coalesce(translate(lower(p.family_name || ' ' || {_given("p")}),
-    %(accented)s, %(plain)s), '')"""
-_ORDER = f"""r.sort_key, d.recipient_id, coalesce(s.family_name, ''), coalesce({_given("s")}, ''),
+# that a comparison of whole rows finds the next page. `sort_name` is a column that PostgreSQL keeps
+# (migration 0010): Last First without case and accents. Who is gone from Census comes last.
+GONE_LAST = "U&'\\+10FFFF'"
+SORT_NAME = f"coalesce(p.sort_name, {GONE_LAST})"
+_ORDER = f"""r.sort_name, d.recipient_id, coalesce(s.family_name, ''), coalesce({_given("s")}, ''),
     coalesce(d.student_id, 0), array_position(%(device_order)s::text[], d.device::text),
     d.mode = 'text', d.id"""
 
@@ -182,55 +187,82 @@ def _columns(wording: Wording, parameters: dict[str, Any]) -> str:
         coalesce(to_char(d.result_at AT TIME ZONE %(zone)s, %(time_format)s), '') AS time_text"""
 
 
-def _source(selection: Selection, parameters: dict[str, Any]) -> tuple[str, list[str]]:
-    """The rows of the scope with their mark, joined with who is named in them: FROM and WHERE.
+def duplicate_condition(school_ids: Collection[int] | None) -> str:
+    """SQL: whether a row's address or number is listed above already (†).
 
     In the whole district the stored mark is right; in some schools the first row of a number may be
-    another school's, so the mark is found again among the rows shown: unmarked rows are the totals
-    in every scope (B5-10).
+    another school's, so the mark is looked for among the rows of the scope: unmarked rows are the
+    totals in every scope (B5-10). One look in an index for each row, cheap for a page.
     """
-    scope = scope_condition(selection.school_ids)
-    marked = (
-        "d.duplicate AND d.mode IN ('email', 'voice', 'text')"
-        if selection.school_ids is None
-        else """d.mode IN ('email', 'voice', 'text')
-            AND row_number() OVER (PARTITION BY d.mode, d.address ORDER BY d.id) > 1"""
-    )
-    of_message = f"FROM messenger_delivery d WHERE d.message_id = %(message)s{scope}"
-    where: list[str] = []
+    if school_ids is None:
+        return "(d.duplicate AND d.mode IN ('email', 'voice', 'text'))"
+    return f"""(d.mode IN ('email', 'voice', 'text') AND EXISTS (
+        SELECT FROM messenger_delivery e WHERE e.message_id = d.message_id AND e.mode = d.mode
+            AND e.address = d.address AND e.id < d.id{scope_condition(school_ids, "e")}))"""
+
+
+def row_conditions(selection: Selection) -> list[str]:
+    """SQL: what a row `d` of the message must be to belong to the selection, names apart."""
+    scope = scope_condition(selection.school_ids, "e")
+    of_recipient = f"""SELECT FROM messenger_delivery e WHERE e.message_id = d.message_id
+        AND e.recipient_id = d.recipient_id{scope}"""
+    conditions = []
     if selection.devices is not None:
-        where.append("d.device = ANY(%(devices)s)")
+        conditions.append("d.device = ANY(%(devices)s)")
+    if selection.mode:
+        conditions.append("d.mode = %(mode)s")
     if selection.status:
-        where.append("d.outcome = ANY(%(outcomes)s)")
-    if selection.name:
-        where.append("r.sort_key LIKE %(name)s")
+        conditions.append("d.outcome = ANY(%(outcomes)s)")
     if selection.row is not None:
-        where.append("d.id = %(row)s")
+        conditions.append("d.id = %(row)s")
+    if selection.mark == DUPLICATE:
+        conditions.append(duplicate_condition(selection.school_ids))
+    if selection.mark == NOT_CONTACTED:
+        reached = REACHED_SQL.replace("d.", "e.")
+        conditions.append(f"NOT EXISTS ({of_recipient} AND {reached})")
+    return conditions
+
+
+def parameters_of(selection: Selection) -> dict[str, Any]:
+    """The parameters of the conditions."""
+    return {
+        **SQL_PARAMETERS,
+        "message": selection.message_id,
+        "schools": None if selection.school_ids is None else list(selection.school_ids),
+        "devices": list(selection.devices or ()),
+        "outcomes": list(STATUS_CHOICES.get(selection.status, ())),
+        "mode": selection.mode,
+        "row": selection.row,
+        "recipients": list(selection.recipients or ()),
+        "device_order": [device.value for device in Device],
+    }
+
+
+def _source(selection: Selection, parameters: dict[str, Any]) -> tuple[str, list[str]]:
+    """The rows of the scope with their mark, joined with who is named in them: FROM and WHERE."""
+    parameters |= parameters_of(selection) | {"gone": _("(no longer in Census)")}
+    where = row_conditions(selection)
+    scope = scope_condition(selection.school_ids)
+    if selection.recipients is not None:
+        return _of_people(duplicate_condition(selection.school_ids), scope), where
+    of_message = f"FROM messenger_delivery d WHERE d.message_id = %(message)s{scope}"
+    marked = duplicate_condition(None)
+    if selection.school_ids is not None:
+        # The same as `duplicate_condition` for all rows at once.
+        marked = """d.mode IN ('email', 'voice', 'text')
+            AND row_number() OVER (PARTITION BY d.mode, d.address ORDER BY d.id) > 1"""
     if selection.failed_only:
         device = "AND d.device = ANY(%(devices)s)" if selection.devices is not None else ""
         where.append(
             f"""d.recipient_id IN (SELECT d.recipient_id {of_message}
                 AND d.outcome = ANY(%(failed)s) {device})"""
         )
-    parameters |= {
-        **SQL_PARAMETERS,
-        "message": selection.message_id,
-        "schools": None if selection.school_ids is None else list(selection.school_ids),
-        "devices": list(selection.devices or ()),
-        "outcomes": list(STATUS_CHOICES.get(selection.status, ())),
-        "row": selection.row,
-        "name": f"{_like(selection.name)}%",
-        "accented": _ACCENTED,
-        "plain": _PLAIN,
-        "device_order": [device.value for device in Device],
-        "gone": _("(no longer in Census)"),
-    }
-    # Names and keys are made once for a recipient, not once for a row: OFFSET 0 keeps the planner
-    # from moving them up. A person who is gone leaves the row in place.
+    # Names are made once for a recipient, not once for a row: OFFSET 0 keeps the planner from
+    # moving them up. A person who is gone leaves the row in place.
     joined = f"""
         FROM (SELECT d.*, {marked} AS marked {of_message}) d
         JOIN (
-            SELECT g.recipient_id, g.reached, {_name("p")} AS name, {_RECIPIENT_KEY} AS sort_key
+            SELECT g.recipient_id, g.reached, {_name("p")} AS name, {SORT_NAME} AS sort_name
             FROM (SELECT d.recipient_id, bool_or({REACHED_SQL}) AS reached {of_message}
                 GROUP BY d.recipient_id) g
             LEFT JOIN messenger_person p ON p.id = g.recipient_id OFFSET 0
@@ -239,14 +271,26 @@ def _source(selection: Selection, parameters: dict[str, Any]) -> tuple[str, list
     return joined, where
 
 
+def _of_people(marked: str, scope: str) -> str:
+    """The same for the people of a page: each one's rows by one look in an index. Asked for all of
+    them at once, the planner, which knows nothing about a message, reads all of its rows."""
+    return f"""
+        FROM (
+            SELECT d.*, {marked} AS marked,
+                bool_or({REACHED_SQL}) OVER (PARTITION BY d.recipient_id) AS reached
+            FROM unnest(%(recipients)s::bigint[]) person JOIN LATERAL (
+                SELECT * FROM messenger_delivery d WHERE d.message_id = %(message)s
+                    AND d.recipient_id = person OFFSET 0) d ON true WHERE true{scope}
+        ) d
+        JOIN LATERAL (
+            SELECT d.reached, {_name("p")} AS name, {SORT_NAME} AS sort_name
+            FROM (SELECT 1) one LEFT JOIN messenger_person p ON p.id = d.recipient_id
+        ) r ON true
+        LEFT JOIN messenger_person s ON s.id = d.student_id"""
+
+
 def _where(conditions: list[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _like(name: str) -> str:
-    """A name as the start of a LIKE pattern, folded as the sort key is; "Last, First" works too."""
-    folded = name.strip().lower().replace(",", "").translate(str.maketrans(_ACCENTED, _PLAIN))
-    return folded.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def lines_statement(
@@ -267,7 +311,7 @@ def lines_statement(
 
 
 def count_lines(selection: Selection) -> int:
-    """How many lines there will be, for the progress bar and the count above the page's table."""
+    """How many lines there will be, for the progress bar of a report."""
     parameters: dict[str, Any] = {}
     source, where = _source(selection, parameters)
     with connection.cursor() as cursor:
@@ -275,29 +319,23 @@ def count_lines(selection: Selection) -> int:
         return int(cursor.fetchone()[0])
 
 
-def page_of_rows(
-    selection: Selection, wording: Wording, after: int | None = None, size: int = 100
-) -> list[PageRow]:
-    """The next rows after the row with id `after` (keyset: no page costs more than the first).
-
-    The address names a row by its id, never by a name: names do not belong into URLs. One row more
-    than `size` is read, so that the caller knows whether another page follows.
-    """
-    parameters: dict[str, Any] = {"after": after, "size": size + 1}
+def rows_statement(
+    selection: Selection, wording: Wording, after: int | None, size: int
+) -> tuple[str, dict[str, Any]]:
+    """The statement of at most `size` rows that follow the row with id `after`, as `PageRow`."""
+    parameters: dict[str, Any] = {"after": after, "size": size}
     columns = _columns(wording, parameters)
     source, where = _source(selection, parameters)
     if after is not None:
         where.append(
             f"""({_ORDER}) > (SELECT {_ORDER} FROM messenger_delivery d
-                JOIN (SELECT p.id, {_RECIPIENT_KEY} AS sort_key FROM messenger_person p) r
-                    ON r.id = d.recipient_id
+                LEFT JOIN LATERAL (SELECT {SORT_NAME} AS sort_name FROM (SELECT 1) one
+                    LEFT JOIN messenger_person p ON p.id = d.recipient_id) r ON true
                 LEFT JOIN messenger_person s ON s.id = d.student_id
                 WHERE d.message_id = %(message)s AND d.id = %(after)s)"""
         )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT {columns}, d.id, d.outcome, d.code, d.confirmed, d.tries, d.chain, d.step
-            {source}{_where(where)} ORDER BY {_ORDER} LIMIT %(size)s""",
-            parameters,
-        )
-        return [PageRow._make(row) for row in cursor.fetchall()]
+    return (
+        f"""SELECT {columns}, d.id, d.outcome, d.code, d.confirmed, d.tries, d.chain, d.step
+        {source}{_where(where)} ORDER BY {_ORDER} LIMIT %(size)s""",
+        parameters,
+    )

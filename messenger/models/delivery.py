@@ -164,7 +164,9 @@ class Delivery(models.Model):
                 fields=["message", "chain", "step"],
                 condition=models.Q(chain__isnull=False),
                 name="delivery_step",
-            )
+            ),
+            # A person's rows in a message: pages of Delivery Detail walk people by name.
+            models.Index(fields=["message", "recipient"], name="delivery_recipient"),
         ]
 
 

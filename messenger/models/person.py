@@ -17,8 +17,9 @@ class Person(models.Model):
     (guardians and staff: empty). It is derived, recomputed set-wise whenever links change, and lets
     a launch keep families together without walking the graph (ruling 13).
 
-    The table has a column more, `search` (migration 0008): the names without case and accents, for
-    `people_search` alone. PostgreSQL keeps it, and pages never load it.
+    The table has two columns more, which PostgreSQL keeps and pages never load: `search` (migration
+    0008), the names without case and accents as people are looked for, and `sort_name` (0010), Last
+    First without case and accents as they are listed.
     """
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)

@@ -1,5 +1,6 @@
 """Delivery Detail: who was reached by which device and how, row by row, with every try."""
 
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,15 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from messenger import rights
-from messenger.models import Attempt, Delivery, Device
+from messenger.models import Attempt, Delivery, Device, District, Mode
 from sentlog.counting import Figures
-from sentlog.delivery_rows import (
-    Selection,
-    Wording,
-    count_lines,
-    page_of_rows,
-    words_of_codes,
-)
+from sentlog.delivery_pages import count_rows_of, page_of_rows, row_by_id
+from sentlog.delivery_rows import DUPLICATE, NOT_CONTACTED, Selection, Wording, words_of_codes
 from sentlog.views.seen import Seen, seen_message
 from sentlog.words import code_text, status_text, where
 from voice.outcomes import describe
@@ -37,20 +33,37 @@ STATUSES = [
 
 
 class RowsForm(forms.Form):
-    """What Delivery Detail can be narrowed by."""
+    """What Delivery Detail can be narrowed by: only what the message has is offered."""
 
-    name = forms.CharField(label=_("Recipient's name begins with"), required=False, max_length=100)
+    name = forms.CharField(label=_("Recipient's name"), required=False, max_length=100)
     status = forms.ChoiceField(label=_("Status"), choices=STATUSES, required=False)
+    mode = forms.ChoiceField(label=_("Delivery Mode"), required=False)
     device = forms.ChoiceField(label=_("Delivery Device"), required=False)
+    mark = forms.ChoiceField(label=_("Mark"), required=False)
 
-    def __init__(self, data: Any, figures: Figures) -> None:
+    def __init__(
+        self, data: Any, figures: Figures, modes: Collection[str], district: District
+    ) -> None:
         super().__init__(data)
-        device = self.fields["device"]
-        assert isinstance(device, forms.ChoiceField)
-        device.choices = [
-            ("", _("Any device")),
-            *((d.value, d.label) for d in Device if figures.devices.get(d)),
-        ]
+        marks = [("", _("With and without")), (DUPLICATE, _("† Listed before"))]
+        if district.voice_enabled:
+            marks.insert(1, (NOT_CONTACTED, _("* Not contacted by phone")))
+        self._offer("mark", marks)
+        self._offer(
+            "device",
+            [("", _("Any device"))]
+            + [(d.value, d.label) for d in Device if figures.devices.get(d)],
+        )
+        self._offer(
+            "mode", [("", _("Any mode"))] + [(m.value, m.label) for m in Mode if m in modes]
+        )
+        if len(modes) < 2:
+            del self.fields["mode"]
+
+    def _offer(self, name: str, choices: list[tuple[Any, Any]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices
 
 
 def wording_for(seen: Seen, figures: Figures) -> Wording:
@@ -69,19 +82,23 @@ def deliveries(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """The rows by recipient, 100 a page, found from the last row of the page before."""
     seen = seen_message(request, uuid)
     figures = seen.figures()
-    form = RowsForm(request.GET, figures)
+    modes = {mode.mode for mode in seen.message.modes.all()}
+    form = RowsForm(request.GET, figures, modes, seen.district)
     chosen = form.cleaned_data if form.is_valid() else {}
     selection = Selection(
         seen.message.pk,
         school_ids=seen.school_ids,
         devices=(chosen["device"],) if chosen.get("device") else None,
         status=chosen.get("status", ""),
+        mode=chosen.get("mode", ""),
+        mark=chosen.get("mark", ""),
         name=chosen.get("name", ""),
     )
     after = request.GET.get("after", "")
     rows = page_of_rows(
         selection,
         wording_for(seen, figures),
+        figures,
         int(after) if after.isdecimal() else None,
         PAGE,
     )
@@ -95,7 +112,8 @@ def deliveries(request: HttpRequest, uuid: UUID) -> HttpResponse:
             "message_where": where(seen.message, seen.district),
             "form": form,
             "rows": rows[:PAGE],
-            "total": count_lines(selection) if narrowed else figures.rows,
+            # Counted for the first page alone: that may read all rows of the message.
+            "total": None if after.isdecimal() and narrowed else count_rows_of(selection, figures),
             "narrowed": narrowed,
             "partial": not seen.scope.district,
             "star": seen.district.voice_enabled,
@@ -119,10 +137,14 @@ def delivery(request: HttpRequest, uuid: UUID, number: int) -> HttpResponse:
     # A mode without chains keeps its tries under the negative row id (see `Attempt`).
     chain, step = (-row.id, 0) if row.chain is None else (row.chain, row.step)
     attempts = Attempt.objects.filter(message=seen.message, chain=chain, step=step or 0)
-    line = page_of_rows(
-        Selection(seen.message.pk, school_ids=seen.school_ids, row=row.id),
+    line = row_by_id(
+        Selection(seen.message.pk, school_ids=seen.school_ids),
         wording_for(seen, seen.figures()),
-    )[0]
+        row.id,
+        row.recipient_id,
+    )
+    if line is None:
+        raise Http404
     return render(
         request,
         "sentlog/delivery.html",

@@ -2,15 +2,27 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
+from random import Random
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from messenger.models import Attempt, Message, School, User
+from messenger.models import Attempt, Message, Person, School, User
+from sentlog import delivery_pages
+from sentlog.counting import Figures, count
+from sentlog.delivery_rows import (
+    DUPLICATE,
+    NOT_CONTACTED,
+    Selection,
+    Wording,
+    lines_statement,
+)
 from sentlog.models import Report
 from sentlog.reports import making
 from tests.sentlog.looking import detail, names, signed_in, text_of
@@ -57,12 +69,20 @@ def test_deliveries_are_filtered_by_status_device_and_name(visitor: Client, rows
     assert "No delivery fits" in text_of(visitor.get(address, {"name": "nobody"}))
 
 
-def test_deliveries_are_paged_without_a_gap(visitor: Client) -> None:
+@pytest.mark.parametrize("few", [delivery_pages.FEW, 0])
+def test_deliveries_are_paged_without_a_gap(
+    visitor: Client, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(delivery_pages, "FEW", few)
     message = make_message()
     ledger = Ledger(message)
-    for number in range(205):
+    for number in range(201):
         # Names repeat, so that a page may end in the middle of people with one name.
         ledger.add(make_person(f"Same{number % 3}, Name"), "voice", f"+1612555{number:04d}")
+    gone = make_person("Gone, For Good")
+    for number in range(4):
+        ledger.add(gone, "voice", f"+1612556{number:04d}")
+    Person.objects.filter(pk=gone.pk).delete()
     address: str | None = reverse("deliveries", args=[message.uuid])
     links: list[str] = []
     while address:
@@ -75,6 +95,83 @@ def test_deliveries_are_paged_without_a_gap(visitor: Client) -> None:
             else None
         )
     assert len(links) == len(set(links)) == 205
+
+
+@pytest.mark.spec("B7-01")
+def test_every_way_to_a_page_finds_the_rows_that_a_report_prints(
+    db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Walking people by name and sorting the few rows that fit are one list, whatever is asked."""
+    chance = Random(4)
+    message = make_message(modes=["voice", "text", "email"])
+    ledger = Ledger(message)
+    schools = [make_school("High"), make_school("Middle")]
+    people = [
+        make_person(
+            f"{chance.choice(['Ávila', 'Avila', 'Zoë', 'öz', 'Brown'])}, {chance.choice('ABC')}"
+        )
+        for _person in range(12)
+    ]
+    students = [make_person(f"Kid, {number}", is_student=True) for number in range(3)]
+    drawn = {
+        (
+            chance.choice(people),
+            chance.choice(["voice", "text", "email"]),
+            chance.randrange(8),
+            chance.choice(students),
+        )
+        for _row in range(80)
+    }
+    for person, mode, number, student in sorted(drawn, key=lambda row: (row[2], str(row))):
+        outcome = chance.choice(["successful", "failed", "canceled", ""])
+        value = f"{number}@example.org" if mode == "email" else f"+161255500{number:02}"
+        ledger.add(
+            person,
+            mode,
+            value,
+            student=student,
+            school=chance.choice([*schools, None]),
+            outcome=outcome,
+            code=1 if outcome == "failed" and mode == "voice" else None,
+        )
+    wording = Wording(zone="America/Chicago", codes={1: "1 Busy"}, see_private=True)
+    for school_ids in (None, (schools[0].pk,)):
+        figures = count(message.pk, school_ids)
+        everything = Selection(message.pk, school_ids=school_ids)
+        with connection.cursor() as cursor:
+            cursor.execute(*lines_statement(everything, wording))
+            printed = [tuple(row) for row in cursor.fetchall()]
+        assert len(printed) == figures.rows > 12
+        wanted: list[tuple[dict[str, Any], Callable[[Any], bool]]] = [
+            ({}, lambda row: True),
+            ({"status": "failed"}, lambda row: row[3] in ("1 Busy", "Failed")),
+            ({"mode": "text"}, lambda row: "(text)" in row[2]),
+            ({"mark": DUPLICATE}, lambda row: "†" in row[2]),
+            ({"mark": NOT_CONTACTED}, lambda row: "*" in row[0]),
+            ({"name": "ávi"}, lambda row: row[0][0] in "AÁ"),
+            ({"name": "avila b", "devices": ("cell",)}, lambda row: row[0][1:7] == "vila, "),
+        ]
+        for chosen, fits in wanted:
+            selection = replace(everything, **chosen)
+            expected = [row for row in printed if fits(row)]
+            if "devices" in chosen:
+                expected = [row for row in expected if row[0][7] == "B" and "@" not in row[2]]
+            for few in (0, delivery_pages.FEW):
+                monkeypatch.setattr(delivery_pages, "FEW", few)
+                assert walked(selection, wording, figures, size=7) == expected, (chosen, few)
+            assert delivery_pages.count_rows_of(selection, figures) == len(expected), chosen
+
+
+def walked(selection: Selection, wording: Wording, figures: Figures, size: int) -> list[Any]:
+    """All rows of a selection, page by page."""
+    rows: list[Any] = []
+    after = None
+    while True:
+        page = delivery_pages.page_of_rows(selection, wording, figures, after, size)
+        rows += [tuple(row[:5]) for row in page[:size]]
+        if len(page) <= size:
+            return rows
+        after = page[size - 1].id
 
 
 def test_private_numbers_need_a_right(
