@@ -34,6 +34,20 @@ STATUS_NOTES = {
     ),
 }
 
+# Whose recipients are picked one by one, or who are no messenger: there are no criteria to show
+# (B7-11). By the tool's name, as `Message.tool` has it.
+TOOLS_WITHOUT_CRITERIA = frozenset(
+    {"class", "scheduling", "behavior_referral", "special_education"}
+)
+
+
+def criteria_of(message: Message) -> list[tuple[str, str]]:
+    """Filter Criteria Detail as it was when the message was confirmed, label and value in the order
+    of its tool (B7-10); empty for tools that have none, whose area is not shown."""
+    if message.tool in TOOLS_WITHOUT_CRITERIA:
+        return []
+    return [(label, value) for label, value in message.criteria_shown]
+
 
 def caller_id(number: str) -> str:
     """A caller ID as the sources print it: (987)999-9876 (B7-17)."""

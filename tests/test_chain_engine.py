@@ -185,6 +185,7 @@ def test_texts_start_with_the_chain_and_delay_nothing() -> None:
     assert chain.startable(NOON) == [1, 0]
 
 
+@pytest.mark.spec("B3-11")
 def test_key_0_cancels_texts_that_were_not_handed_over() -> None:
     chain = Chain(ONCE_MORE, [VOICE, TEXT, TEXT])
     chain.start(0)

@@ -27,7 +27,7 @@ from sentlog.delivery_rows import (
     words_of_codes,
 )
 from sentlog.summary import schools_of
-from sentlog.words import caller_id, report_time, status_text, where
+from sentlog.words import caller_id, criteria_of, report_time, status_text, where
 
 ALL, SUMMARY, FAILED = "all", "summary", "failed"
 # No report of the source: a list of what failed, for whoever corrects it (`work_list`).
@@ -218,8 +218,7 @@ def _words(
     if options.detail == SUMMARY:
         return document
     if options.detail == ALL:
-        if message.criteria_shown:
-            pairs = [(label, value) for label, value in message.criteria_shown]
+        if pairs := criteria_of(message):
             document.sections.append(Section(_("Filter Criteria Detail"), pairs))
         pairs = message_detail(message, modes, district)
         document.sections.append(Section(_("Message Detail"), pairs))
@@ -298,6 +297,9 @@ def message_detail(message: Message, modes: set[str], district: District) -> Pai
         (_("Message Type"), message.type_label),
         (_("District/School"), where(message, district)),
     ]
+    # As it was when the message was confirmed, by whoever sends its emails (B7-16).
+    if "email" in modes and (address := message.settings_frozen.get("sender_email")):
+        pairs.append((_("Sender's Email"), address))
     number = message.settings_frozen.get("caller_id", "")
     if "voice" in modes and number:
         pairs.append((_("Caller ID"), caller_id(number)))

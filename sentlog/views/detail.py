@@ -22,7 +22,7 @@ from sentlog.views.finding import found_messages
 from sentlog.views.lost import lost_of
 from sentlog.views.pace import next_look
 from sentlog.views.seen import Seen, seen_message
-from sentlog.words import STATUS_NOTES, seconds_held, status_text, undo_words, where
+from sentlog.words import STATUS_NOTES, criteria_of, seconds_held, status_text, undo_words, where
 from voice import collect
 
 LISTED_BESIDE = 25
@@ -43,7 +43,7 @@ def log_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         found_messages(request, LISTED_BESIDE)
         | shown
         | {
-            "criteria": message.criteria_shown,
+            "criteria": criteria_of(message),
             "lost": lost_of(message, seen.user),
             "detail": message_detail(message, modes, seen.district),
             "report_form": ReportForm(message, shown["figures"]) if may_report else None,

@@ -21,12 +21,13 @@ from messenger.audience.preview import preview
 from messenger.composition import Composition
 from messenger.models import Delivery, District, LaunchSlice, Message
 from messenger.tasks import start_due
-from sentlog.counting import count
+from sentlog.counting import count, count_rows
 from tests.bench.district import build_district
 from tests.end_to_end.test_calling import set_numbers
 from tests.end_to_end.town import Exchange, finish, hand_over, open_account, until
 from tests.launch.sending import confirmed, draft, expand_all, sender
 from tests.pages.cast import ADMINISTRATOR, client_of, make_user
+from tests.sentlog.rows import plain
 from tests.world import World
 from voice import dispatch
 from voice.models import DialerBatch, DialerJob, VoiceSettings
@@ -146,6 +147,7 @@ def test_s6_two_hundred_cancels(account_open: VoiceSettings, switchboard: Exchan
     assert cancel_again_and_again(switchboard, 200) >= 50
 
 
+@pytest.mark.spec("B3-11")
 @pytest.mark.parametrize(("grades", "chains", "calls"), [(("03", "05"), 6, 10), (("05",), 3, 5)])
 def test_s10_key_0_stops_its_chain_and_no_other(
     account_open: VoiceSettings,
@@ -184,6 +186,10 @@ def test_s10_key_0_stops_its_chain_and_no_other(
         (world.dad.pk, "other", "CHAIN_STOPPED"),
     }
     assert rows.filter(confirmed=True).count() == len(grades)
+    of_dad = count_rows(plain(rows.filter(recipient=world.dad).exclude(device="household")))
+    assert (of_dad.total_voice, of_dad.total_voice_attempted) == (3, 1)
+    figures = count(message.pk)
+    assert (figures.total_voice, figures.total_voice_attempted) == (7, 5)
     assert not rows.exclude(outcome__in=["canceled", "successful"]).exists()
     switchboard.judge(message)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dialer_adapters.contract import LogEntry, LogPage
 from messenger.models import Attempt, Delivery, Message
+from sentlog.counting import count
 from tests.launch.sending import launched, verified_account
 from tests.world import World, build_world
 from voice import collect, finishing
@@ -122,6 +123,20 @@ def test_a_redial_is_a_try_of_its_own_and_the_best_try_counts(message: Message) 
     read(entry(message, chain, step, status_code=0, attempt_number=3))
     found = row(message, chain, step)
     assert (found.state, found.outcome, found.code, found.tries) == ("done", "successful", 6, 3)
+
+
+@pytest.mark.spec("B5-03")
+@pytest.mark.parametrize("redialed", [False, True])
+def test_a_machine_is_a_success_whether_or_not_it_is_called_again(
+    message: Message, redialed: bool
+) -> None:
+    chain, step = next((c, s) for c, s in steps(message) if row(message, c, s).device == "cell")
+    read(entry(message, chain, step, status_code=6, final=not redialed))
+    if redialed:
+        read(entry(message, chain, step, status_code=0, attempt_number=2))
+    found = row(message, chain, step)
+    assert (found.outcome, found.code, found.tries) == ("successful", 6, 1 + redialed)
+    assert count(message.pk).contacted == 1
 
 
 def test_a_step_that_was_never_tried_is_closed_by_its_own_entry(message: Message) -> None:

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from messenger.models import Delivery, Message, School
+from messenger.roster.phones import normalise_email
 from sentlog.counting import Figures, Row, count, count_rows, reached_by_phone, was_attempted
 from tests.sentlog.rows import NOON, Ledger, make_message, make_person, make_school, plain
 from voice.outcomes import outcome_of
@@ -28,6 +29,54 @@ def message(db: Any) -> Message:
 @pytest.fixture
 def ledger(message: Message) -> Ledger:
     return Ledger(message)
+
+
+# ----------------------------------------------------------------- the source's words, once more
+
+
+def told(rows: list[Delivery], words: str) -> int:
+    """A total by the words of the source alone, without a definition of `sentlog.counting`: each
+    is a set of people, numbers or addresses, picked row by row from what was stored."""
+
+    def values(mode: str) -> set[str]:
+        return {row.address for row in rows if row.mode == mode}
+
+    def given_up(row: Delivery) -> bool:
+        """Cancelled, or opted out, or closed here before anything left the house."""
+        here = {"invalid_number", "do_not_contact", "extension"}
+        return row.outcome in {"canceled", "opted_out", "not_eligible"} or (
+            row.tries == 0 and row.state == "done" and row.reason in here
+        )
+
+    def on_its_way(row: Delivery) -> bool:
+        return row.state in {"submitted", "done"} or row.tries >= 1
+
+    def tried(mode: str) -> set[str]:
+        of_mode = [row for row in rows if row.mode == mode]
+        return {row.address for row in of_mode if on_its_way(row) and not given_up(row)}
+
+    everybody = {row.recipient_id for row in rows}
+    success = {
+        row.recipient_id
+        for row in rows
+        if row.mode in {"voice", "text"} and (row.outcome == "successful" or row.confirmed)
+    }
+    with_device = {row.recipient_id for row in rows if row.mode != "none"}
+    inboxes = {
+        row.recipient_id
+        for row in rows
+        if row.mode == "inbox" and row.outcome in {"", "successful"}
+    }
+    totals = {
+        "recipients": everybody,
+        "no device": everybody - with_device,
+        "inbox": inboxes,
+        "contacted": success,
+        "not contacted": everybody - success,
+        **{mode: values(mode) for mode in ("email", "voice", "text")},
+        **{f"{mode} attempted": tried(mode) for mode in ("email", "voice", "text")},
+    }
+    return len(totals[words])
 
 
 # --------------------------------------------------------------------------- one row, in words
@@ -173,6 +222,7 @@ def test_no_device_means_no_device_at_all(ledger: Ledger) -> None:
     assert (figures.total_recipients, figures.total_no_device) == (3, 1)
 
 
+@pytest.mark.spec("B3-11")
 def test_confirmed_on_the_first_of_three_numbers(ledger: Ledger) -> None:
     """Total Voice 3, Attempted 1; the text in the chain was not sent either."""
     person = make_person("Anderson, Mom")
@@ -207,6 +257,19 @@ def test_opted_out_numbers_are_texts_but_not_attempted(ledger: Ledger) -> None:
     ledger.add(person, "text", "+16125557737", outcome="successful", code=-28, tries=1)
     figures = count(ledger.message.pk)
     assert (figures.total_text, figures.total_text_attempted) == (3, 1)
+
+
+@pytest.mark.spec("B5-17")
+def test_an_email_address_counts_once_however_it_is_written(ledger: Ledger) -> None:
+    """Failed, canceled and shared: the address is one, in whatever letters the roster had it."""
+    written = ["Family@Example.org", " family@example.ORG", "family@example.org", "dad@example.org"]
+    ends = ["failed", "canceled", "successful", "failed"]
+    for number, (address, outcome) in enumerate(zip(written, ends, strict=True)):
+        person = make_person(f"Family, {number}")
+        ledger.add(person, "email", normalise_email(address).value, outcome=outcome)
+    figures = count(ledger.message.pk)
+    assert (figures.total_emails, figures.total_emails_attempted) == (2, 2)
+    assert figures.total_recipients == 4
 
 
 @pytest.mark.spec("B3-07")
@@ -287,7 +350,9 @@ def test_the_statement_counts_as_the_definitions_do(drawn: list[Any]) -> None:
         who, mode, where, (state, outcome), reason, confirmed, tries, school = drawing
         if mode == "none":
             state, outcome, confirmed, tries = "done", "no_device", False, 0
-        address = f"{mode}{where}" if mode in ("email", "voice", "text") else ""
+        # Voice and text share their numbers: one that is used for both is no duplicate (X-20).
+        address = {"email": f"{where}@example.org", "voice": f"+1{where}", "text": f"+1{where}"}
+        value = address.get(mode, "")
         rows.append(
             Delivery(
                 message=message,
@@ -298,22 +363,37 @@ def test_the_statement_counts_as_the_definitions_do(drawn: list[Any]) -> None:
                 school=None if school is None else schools[school],
                 mode=mode,
                 device=mode if mode in ("inbox", "email", "none") else "cell",
-                address=address,
+                address=value,
                 role="contact",
+                private=number % 3 == 0,
                 state=state,
                 outcome=outcome,
                 reason=reason,
                 confirmed=confirmed,
                 tries=tries,
-                duplicate=mode != "none" and (mode, address) in seen,
+                duplicate=mode != "none" and (mode, value) in seen,
                 result_at=NOON,
             )
         )
-        seen.add((mode, address))
+        seen.add((mode, value))
     Delivery.objects.bulk_create(rows)
 
     figures = count(message.pk)
     assert figures == count_rows(plain(rows))
+    for words, counted in {
+        "recipients": figures.total_recipients,
+        "no device": figures.total_no_device,
+        "inbox": figures.total_inbox,
+        "contacted": figures.contacted,
+        "not contacted": figures.not_contacted,
+        "email": figures.total_emails,
+        "voice": figures.total_voice,
+        "text": figures.total_text,
+        "email attempted": figures.total_emails_attempted,
+        "voice attempted": figures.total_voice_attempted,
+        "text attempted": figures.total_text_attempted,
+    }.items():
+        assert counted == told(rows, words), words
     of_school = [row for row in rows if row.school_id == schools[0].pk]
     assert count(message.pk, [schools[0].pk]) == count_rows(plain(of_school))
 

@@ -10,8 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from messenger.models import Message, User
+from messenger.models import Message, MessageDraft, User
 from sentlog.views import finding
+from sentlog.words import STATUS_NOTES
 from tests.sentlog.looking import detail, listed, signed_in, text_of
 from tests.sentlog.rows import NOON, Ledger, make_district, make_message, make_person, make_school
 
@@ -325,6 +326,51 @@ def test_message_detail_in_the_sources_order(visitor: Client) -> None:
     ]
     assert "<script>alert" not in page.content.decode()
     assert "Missing Assignment" in text_of(visitor.get(reverse("log")))
+
+
+@pytest.mark.spec("B7-16")
+@pytest.mark.parametrize("modes", [["voice"], ["inbox", "email"]])
+def test_the_senders_email_is_shown_when_email_was_used(visitor: Client, modes: list[str]) -> None:
+    message = make_message(modes=modes, settings_frozen={"sender_email": "office@example.org"})
+    shown = text_of(detail(visitor, message))
+    assert ("Sender's Email office@example.org" in shown) is ("email" in modes)
+
+
+@pytest.mark.spec("B7-10")
+def test_the_criteria_are_those_of_the_confirm(visitor: Client) -> None:
+    """Pairs in the order of their tool, whatever becomes of the draft; as text, never as markup."""
+    pairs = [["Deliver To", "Ad Hoc Filter"], ["Selected Filters", "System: staff <b>&"]]
+    message = make_message(criteria_shown=pairs)
+    MessageDraft.objects.create(
+        user=User.objects.get(), message=message, content={"criteria": {"grades": ["12"]}}
+    )
+    area = detail(visitor, message).content.decode().partition('id="criteria-title"')[2]
+    area = area.partition("</section>")[0]
+    shown = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", area)
+    assert [[unescape(label), unescape(value)] for label, value in shown] == pairs
+    assert "<b>" not in area
+
+
+@pytest.mark.spec("B7-11")
+def test_tools_without_criteria_have_no_such_area(visitor: Client) -> None:
+    shown = {}
+    for tool in ("class", "scheduling", "behavior_referral", "special_education", "staff"):
+        message = make_message(tool=tool, criteria_shown=[["Grade", "All Grades"]])
+        shown[tool] = "Filter Criteria Detail" in text_of(detail(visitor, message))
+    assert [tool for tool, area in shown.items() if area] == ["staff"]
+
+
+@pytest.mark.spec("B8-01")
+def test_an_error_says_the_same_in_the_summary_and_in_the_list(visitor: Client) -> None:
+    message = make_message(status=Status.ERROR, created_at=timezone.now())
+    note = str(STATUS_NOTES[Status.ERROR])
+    assert "Refresh Status may change this" in note
+    page = detail(visitor, message)
+    assert note in text_of(page)
+    label = str(Status.ERROR.label)
+    for shown in (page, visitor.get(reverse("log"))):
+        badges = re.findall(r'<span class="badge[^>]*>(.*?)</span>', shown.content.decode(), re.S)
+        assert label in [re.sub(r"<[^>]+>", "", badge).strip() for badge in badges]
 
 
 @pytest.mark.spec("B3-01", "B3-13")
