@@ -28,7 +28,7 @@ from tests.bench.figures import Figure, figure_from_json, machine, write_figures
 # No worker listens in this Redis database: a benchmark does the work itself that its rings ask for.
 # What workers shall do is asked for through the pages, which ring where the workers listen.
 NOBODY = "/9"
-ORDER = ("P10", "P1", "P2", "P7", "P9", "P6", "P3", "P5", "P12", "P13", "P14")
+ORDER = ("P10", "P1", "P2", "P7", "P9", "P6", "P8", "P3", "P5", "P12", "P13", "P14")
 WORKERS = ("P3", "P5", "P12", "P13")
 # The phones of the bench do not hurry: what is dialed meanwhile is not what is measured. But a
 # canceled message ends with the calls that are under way, and how long people talk is no figure.

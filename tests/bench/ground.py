@@ -28,7 +28,8 @@ WORDS = "On Friday all schools close at noon. Buses leave ten minutes after the 
 @dataclass(frozen=True)
 class Size:
     """How much is measured. `rows` deliveries, `families` in the district, `entries` of the log,
-    `people` in the roster (its students are a third), `growth` the sizes of P12."""
+    `people` in the roster (its students are a third), `growth` the sizes of P12; `messages` in the
+    log of P8 with `log_rows` deliveries."""
 
     name: str
     rows: int
@@ -38,13 +39,21 @@ class Size:
     growth: tuple[int, ...]
     rounds: int = 3
     trials: int = 20
+    messages: int = 100_000
+    log_rows: int = 5_000_000
 
 
 SIZES = {
     "small": Size("small", 100_000, 100_000, 250_000, 56_000, (1_000, 10_000, 100_000)),
     "full": Size("full", 1_000_000, 100_000, 250_000, 56_000, (1_000, 10_000, 100_000, 1_000_000)),
+    # P8 alone in the size of its goal: half an hour to write, 25 GB.
+    "log": Size(
+        *("log", 100_000, 100_000, 250_000, 56_000, (1_000, 10_000, 100_000)),
+        messages=1_000_000,
+        log_rows=50_000_000,
+    ),
     # For the test of the bench: everything once, nothing that means anything.
-    "tiny": Size("tiny", 300, 60, 200, 150, (50, 300), rounds=1, trials=2),
+    "tiny": Size("tiny", 300, 60, 200, 150, (50, 300), 1, 2, 300, 900),
 }
 
 

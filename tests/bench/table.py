@@ -6,6 +6,7 @@ from tests.bench.canceling import measure_canceling
 from tests.bench.collecting import measure_collection
 from tests.bench.emergency import measure_emergency
 from tests.bench.figures import Figure
+from tests.bench.finding import measure_finding
 from tests.bench.ground import Ground
 from tests.bench.growth import measure_growth
 from tests.bench.importing import measure_import
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "P5": measure_emergency,
     "P6": measure_collection,
     "P7": measure_summary,
+    "P8": measure_finding,
     "P9": measure_reports,
     "P10": measure_import,
     "P12": measure_growth,
