@@ -45,7 +45,7 @@ class RowsForm(forms.Form):
         self, data: Any, figures: Figures, modes: Collection[str], district: District
     ) -> None:
         super().__init__(data)
-        marks = [("", _("With and without")), (DUPLICATE, _("† Listed before"))]
+        marks = [("", _("Any")), (DUPLICATE, _("† Listed before"))]
         if district.voice_enabled:
             marks.insert(1, (NOT_CONTACTED, _("* Not contacted by phone")))
         self._offer("mark", marks)
