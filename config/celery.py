@@ -57,6 +57,7 @@ TICKS: dict[str, tuple[float, str]] = {
     "sentlog.tasks.recompute_summaries": (5.0, "periodic"),
     "sentlog.tasks.resume_reports": (60.0, "periodic"),
     "sentlog.tasks.purge_reports": (3_600.0, "periodic"),
+    "sentlog.tasks.remove_old_detail": (3_600.0, "reports"),
 }
 
 SCHEDULE: dict[str, dict[str, object]] = {

@@ -474,3 +474,22 @@ def count_open(message_id: int, modes: Iterable[str]) -> int:
             [message_id, list(modes)],
         )
         return int(cursor.fetchone()[0])
+
+
+def purge(message_id: int, table: str, after: int, rows: int) -> tuple[int, int | None]:
+    """Removes the next `rows` (or a few more) rows of a message from "delivery" or "attempt",
+    whose ids or chains lie above `after`. Returns how many went and where the next piece begins
+    (None: nothing is left). For `sentlog.retention` alone: it asks whether they may go."""
+    key = {"delivery": "id", "attempt": "chain"}[table]
+    with connection.cursor() as cursor:
+        # A walk along the key from where the last piece ended: rows that just went cost nothing.
+        cursor.execute(
+            f"""WITH gone AS (DELETE FROM messenger_{table} WHERE message_id = %(message)s
+                AND {key} > %(after)s AND {key} <= (SELECT max({key}) FROM (SELECT {key}
+                    FROM messenger_{table} WHERE message_id = %(message)s AND {key} > %(after)s
+                    ORDER BY {key} LIMIT %(rows)s) piece) RETURNING {key})
+            SELECT count(*), max({key}) FROM gone""",
+            {"message": message_id, "after": after, "rows": rows},
+        )
+        gone, last = cursor.fetchone()
+    return int(gone), last

@@ -5,7 +5,7 @@ summary up to the message's `results_changed_at` (ruling 11). What the figures m
 `sentlog.counting`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.db.models import F, Q
@@ -14,7 +14,7 @@ from django.utils import timezone
 from messenger.models import Message
 from messenger.rights import Scope
 from sentlog.counting import Figures, count
-from sentlog.models import MessageSummary
+from sentlog.models import DetailRemoval, MessageSummary
 
 FLAVOUR = "classic"
 # Below this many rows a stale summary is counted while the page waits (20,000 rows: 20 ms); above
@@ -49,17 +49,29 @@ def summary_of(message: Message, scope: Scope) -> Figures:
         )
         if fresh or (figures.rows > COUNTED_AT_ONCE and not left_behind):
             return figures
+    if _has_lost_rows(message.pk):
+        return Figures() if stored is None else Figures.from_json(stored.figures)
     return _count_and_store(message, [schools])[0]
 
 
-def recompute(message_id: int) -> None:
-    """Counts a message again for the district and for every scope that was ever asked for."""
+def _has_lost_rows(message_id: int) -> bool:
+    """Whether rows were removed (`sentlog.retention`), so that counting would count too few."""
+    gone = Q(rows__gt=0) | Q(removed_at__isnull=False)
+    return DetailRemoval.objects.filter(gone, message=message_id).exists()
+
+
+def recompute(message_id: int, more: Iterable[tuple[int, ...]] = ()) -> None:
+    """Counts a message again for the district, for every scope that was ever asked for, and for
+    `more`. One whose rows were removed keeps the figures that it has."""
+    if _has_lost_rows(message_id):
+        return
     message = Message.objects.only("pk", "results_changed_at").get(pk=message_id)
     stored = MessageSummary.objects.filter(message=message, flavour=FLAVOUR)
     scopes: list[list[int] | None] = list(
         stored.exclude(schools=None).values_list("schools", flat=True)
     )
-    _count_and_store(message, [None, *scopes])
+    wanted = {tuple(scope or ()) for scope in scopes} | set(more)
+    _count_and_store(message, [None, *(list(scope) for scope in sorted(wanted))])
 
 
 def recompute_stale() -> int:

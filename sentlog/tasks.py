@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from messenger.one_at_a_time import only_one
-from sentlog import summary
+from sentlog import retention, summary
 from sentlog.reports import making
 
 # A report of a million rows takes minutes; the broker's visibility time-out lies above (ruling 38).
@@ -32,3 +32,10 @@ def purge_reports() -> None:
     with only_one("old reports") as alone:
         if alone:
             making.purge()
+
+
+@shared_task
+def remove_old_detail() -> None:
+    with only_one("retention") as alone:
+        if alone:
+            retention.remove_due()

@@ -11,6 +11,7 @@ from sentlog.views import (
     lost,
     received,
     reports,
+    retention,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,6 +24,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("log/reports/<uuid:uuid>/", reports.report, name="report"),
     path("log/reports/<uuid:uuid>/cancel/", reports.report_cancel, name="report_cancel"),
     path("log/reports/<uuid:uuid>/file/", reports.report_file, name="report_file"),
+    path("settings/retention/", retention.retention_page, name="retention"),
+    path("settings/retention/hold/", retention.hold_place, name="hold_place"),
+    path("settings/retention/hold/<int:number>/lift/", retention.hold_lift, name="hold_lift"),
     path("log/<uuid:uuid>/", detail.log_detail, name="log_detail"),
     path("log/<uuid:uuid>/summary/", detail.log_summary, name="log_summary"),
     path("log/<uuid:uuid>/cancel/", canceling.log_cancel, name="log_cancel"),

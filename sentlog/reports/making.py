@@ -211,6 +211,17 @@ def purge() -> int:
     return len(expired)
 
 
+def expire(message_id: int) -> None:
+    """Deletes the files of a message's reports: what they list is not kept any longer."""
+    listed = Report.objects.filter(message_id=message_id)
+    for report in listed.filter(state__in=Report.UNFINISHED):
+        cancel(report)
+    files = list(listed.filter(state=Report.State.READY).values_list("file", flat=True))
+    listed.filter(state=Report.State.READY).update(state=Report.State.EXPIRED)
+    for file in files:
+        (Path(settings.MEDIA_ROOT) / file).unlink(missing_ok=True)
+
+
 def _sweep() -> None:
     """Deletes old files that no finished report names."""
     before = (clock.now() - ABANDONED).timestamp()

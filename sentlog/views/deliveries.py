@@ -16,6 +16,7 @@ from messenger.models import Attempt, Delivery, Device, District, Mode
 from sentlog.counting import Figures
 from sentlog.delivery_pages import count_rows_of, page_of_rows, row_by_id
 from sentlog.delivery_rows import DUPLICATE, NOT_CONTACTED, Selection, Wording, words_of_codes
+from sentlog.models import DetailRemoval
 from sentlog.views.seen import Seen, seen_message
 from sentlog.words import code_text, status_text, where
 from voice.outcomes import describe
@@ -117,6 +118,7 @@ def deliveries(request: HttpRequest, uuid: UUID) -> HttpResponse:
             "narrowed": narrowed,
             "partial": not seen.scope.district,
             "star": seen.district.voice_enabled,
+            "removal": DetailRemoval.objects.filter(message=seen.message).first(),
             "query": kept,
             "next_after": rows[PAGE - 1].id if len(rows) > PAGE else None,
             "later_page": after.isdecimal(),

@@ -16,7 +16,7 @@ from sentlog.canceling import is_offered
 from sentlog.counting import Figures
 from sentlog.delivery_rows import STATUS_CHOICES
 from sentlog.forms import ReportForm
-from sentlog.models import Report
+from sentlog.models import DetailRemoval, Report
 from sentlog.reports.document import message_detail
 from sentlog.views.finding import found_messages
 from sentlog.views.lost import lost_of
@@ -36,7 +36,8 @@ def log_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
     message = seen.message
     shown = summary_context(request, seen)
     modes = {mode.mode for mode in message.modes.all()}
-    may_report = rights.may(seen.user, rights.LOG_REPORT)
+    removal = DetailRemoval.objects.filter(message=message).first()
+    may_report = rights.may(seen.user, rights.LOG_REPORT) and removal is None
     return render(
         request,
         "sentlog/detail.html",
@@ -44,6 +45,7 @@ def log_detail(request: HttpRequest, uuid: UUID) -> HttpResponse:
         | shown
         | {
             "criteria": criteria_of(message),
+            "removal": removal,
             "lost": lost_of(message, seen.user),
             "detail": message_detail(message, modes, seen.district),
             "report_form": ReportForm(message, shown["figures"]) if may_report else None,

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from messenger import rights
 from messenger.models import User
 from sentlog.forms import ReportForm
-from sentlog.models import Report
+from sentlog.models import DetailRemoval, Report
 from sentlog.reports import html, making
 from sentlog.reports.document import WORK_LIST
 from sentlog.views.seen import seen_message
@@ -45,6 +45,9 @@ def report_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
     seen = seen_message(request, uuid)
     if not rights.may(seen.user, rights.LOG_REPORT):
         raise Http404
+    if DetailRemoval.objects.filter(message=seen.message).exists():
+        messages.error(request, _("A report lists detail, and the detail of this message is gone."))
+        return redirect("log_detail", uuid)
     form = ReportForm(seen.message, seen.figures(), request.POST)
     if not form.is_valid():
         context = {"message": seen.message, "report_form": form}

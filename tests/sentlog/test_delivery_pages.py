@@ -276,6 +276,9 @@ TABLE = {
     "log_canceling": ("GET", (FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, 403)),
     "log_detail": ("GET", EVERYONE),
     "log_summary": ("GET", EVERYONE),
+    "retention": ("GET", (200, 200, 403, 403, 403, 403)),
+    "hold_place": ("POST", (422, 422, 403, 403, 403, 403)),  # nothing is named
+    "hold_lift": ("POST", (FORBIDDEN, FORBIDDEN, 403, 403, 403, 403)),  # there is none
     "log_cancel": ("GET", (200, 200, 200, FORBIDDEN, FORBIDDEN, FORBIDDEN)),
     "log_refresh": ("POST", (302, 302, 302, 302, FORBIDDEN, FORBIDDEN)),
     "log_lost": ("POST", (302, 302, 302, FORBIDDEN, FORBIDDEN, FORBIDDEN)),
@@ -318,8 +321,13 @@ def test_who_may_open_what(rows: Message, make_user: Callable[..., User]) -> Non
         arguments: list[Any] = [rows.uuid]
         if name == "log_file":
             arguments = ["csv"]
-        elif name in ("log", "log_cancel_several", "log_canceling", "reports"):
+        elif name in ("log", "log_cancel_several", "log_canceling", "reports") or name in (
+            "retention",
+            "hold_place",
+        ):
             arguments = []
+        elif name == "hold_lift":
+            arguments = [1]
         elif name == "delivery":
             arguments = [rows.uuid, number]
         elif name == "person_messages":
