@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from messenger.models import District, Message, User
 from messenger.rights import Scope
-from sentlog.delivery_rows import Selection, Wording, page_of_rows, words_of_codes
+from sentlog.delivery_pages import page_of_rows
+from sentlog.delivery_rows import Selection, Wording, words_of_codes
 from sentlog.filters import LIMIT, MessageFilter, start_of
 from sentlog.listing import Order, page_of
 from sentlog.summary import summary_of
@@ -230,18 +231,17 @@ class Finding:
     def recipients(self, after: int | None) -> Run:
         """A page of the large message's rows, from the row with this id on."""
         selection = Selection(self.large.pk)
+        figures = summary_of(self.large, DISTRICT)
         with stopwatch() as watch:
-            rows = page_of_rows(selection, self.wording, after, PAGE)
+            rows = page_of_rows(selection, self.wording, figures, after, PAGE)
         assert rows
         return Run(watch.seconds)
 
     def last_page_after(self) -> int:
         """The row that the last page of the large message follows: the hundredth before its end."""
         selection = Selection(self.large.pk)
-        total = ask(
-            "SELECT count(*) FROM messenger_delivery WHERE message_id = %s", [self.large.pk]
-        )
-        rows = page_of_rows(selection, self.wording, None, int(total[0]))
+        figures = summary_of(self.large, DISTRICT)
+        rows = page_of_rows(selection, self.wording, figures, None, self.rows_of_large())
         return int(rows[-min(PAGE, len(rows) // 2) - 1].id)
 
     def rows_of_large(self) -> int:
