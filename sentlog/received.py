@@ -1,9 +1,8 @@
 """What one person, or the family of a student, was sent: on which number, and what became of it.
 
-The delivery table has no index by person: one would cost every launch (10 % of an expansion), and
-somebody asks seldom. Rows are found instead through the table's own key, message by message from
-the newest back, by the numbers and addresses that these people have and had. Reads only; who may
-ask about whom is decided by the caller.
+Every key of the delivery table begins with the message, so rows are found message by message, from
+the newest back, through the index by message and recipient. Reads only; who may ask about whom is
+decided by the caller.
 """
 
 from collections import defaultdict
@@ -14,16 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
-from messenger.models import (
-    ContactChange,
-    ContactPoint,
-    Delivery,
-    Household,
-    Message,
-    Mode,
-    Person,
-    Relationship,
-)
+from messenger.models import Delivery, Message, Person, Relationship
 
 # Messages that are looked through at once, and at most for a page: 0.1 ms a message.
 CHUNK, MOST = 500, 4_000
@@ -51,19 +41,6 @@ def family_of(person: Person) -> set[int]:
     return {person.pk, *related}
 
 
-def addresses_of(people: Iterable[int]) -> list[str]:
-    """Every number and address that these people and their homes have or had, as rows of the
-    ledger hold it; with the empty one of a row that says that there was none."""
-    homes = Household.objects.filter(memberships__person__in=people)
-    theirs = Q(person__in=people) | Q(household__in=homes)
-    values = set(ContactPoint.objects.filter(theirs).values_list("value", flat=True))
-    changes = ContactChange.objects.filter(subject=ContactChange.Subject.POINT, field="")
-    changes = changes.filter(Q(person_id__in=people) | Q(household_id__in=homes.values("pk")))
-    for before, after in changes.values_list("before", "after"):
-        values |= {before.partition(" ")[0], after.partition(" ")[0]}
-    return sorted(values | {""})
-
-
 def find_received(
     person: Person,
     seen: QuerySet[Message],
@@ -76,7 +53,6 @@ def find_received(
     about them when they are a student; those older than `after`. `schools` limits rows to these
     schools (None: all), except those of messages that the user `own_of` has sent."""
     people = family_of(person)
-    addresses = addresses_of(people)
     messages = seen.exclude(launched_at=None).order_by("-created_at", "-pk")
     received: list[Received] = []
     looked = 0
@@ -85,7 +61,7 @@ def find_received(
         chunk = list(_older(messages, last)[:CHUNK])
         if not chunk:
             return Found(received, None)
-        rows = _rows(person, people, addresses, chunk, schools, own_of)
+        rows = _rows(person, people, chunk, schools, own_of)
         for message in chunk:
             last = message
             if message.pk in rows:
@@ -109,18 +85,15 @@ def _older(messages: QuerySet[Message], last: Message | None) -> QuerySet[Messag
 def _rows(
     person: Person,
     people: set[int],
-    addresses: list[str],
     chunk: list[Message],
     schools: Iterable[int] | None,
     own_of: int | None,
 ) -> dict[int, list[Delivery]]:
-    """The rows by message. Each message is a walk over the unique key (message, mode, address …):
-    by index whatever the planner thinks, which for a list of messages would read the table."""
+    """The rows by message. Each message is a look into the index, whatever the planner thinks,
+    which for a list of messages would read the table."""
     all_of = [m.pk for m in chunk if schools is None or (own_of and m.sender_id == own_of)]
     parameters: dict[str, Any] = {
         "messages": [message.pk for message in chunk],
-        "modes": Mode.values,
-        "addresses": addresses,
         "people": sorted(people),
         "person": person.pk,
         "schools": None if schools is None else sorted(schools),
@@ -137,8 +110,7 @@ def _rows(
             SELECT d.message_id, d.id FROM unnest(%(messages)s) m(id)
             CROSS JOIN LATERAL (
                 SELECT d.message_id, d.id, d.school_id FROM messenger_delivery d
-                WHERE d.message_id = m.id AND d.mode = ANY(%(modes)s)
-                    AND d.address = ANY(%(addresses)s) AND d.recipient_id = ANY(%(people)s)
+                WHERE d.message_id = m.id AND d.recipient_id = ANY(%(people)s)
                     AND (d.recipient_id = %(person)s OR d.student_id = %(person)s)
                 OFFSET 0
             ) d
