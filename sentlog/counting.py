@@ -208,13 +208,16 @@ SQL_PARAMETERS: dict[str, Any] = {
 }
 
 
-def count(message_id: int, school_ids: Collection[int] | None = None) -> Figures:
+def count(
+    message_id: int, school_ids: Collection[int] | None = None, table: str = "messenger_delivery"
+) -> Figures:
     """The figures of a message, exact, in one statement (P7): for the district, or some schools.
+    `table` may name a copy of its rows (`sentlog.retention`).
 
     64 MB of work memory keep both hashes of a million rows out of temporary files (4 MB is the
     default and made each aggregate spill).
     """
-    rows = f"messenger_delivery d WHERE d.message_id = %(message)s{scope_condition(school_ids)}"
+    rows = f"{table} d WHERE d.message_id = %(message)s{scope_condition(school_ids)}"
     statement = f"""
         SELECT
             (SELECT json_object_agg(mode, json_build_array(total, attempted)) FROM (

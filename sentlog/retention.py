@@ -188,7 +188,18 @@ def keep_figures(message_id: int) -> None:
         scope = rights.scope_of(user, rights.LOG_VIEW_ALL)
         if scope.school_ids & schools and not scope.district:
             scopes.add(tuple(sorted(scope.school_ids)))
-    summary.recompute(message_id, scopes)
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Each school's figures would read the whole message: 40 schools of 200,000 rows took 10 s.
+        # A copy that is ordered by school is read once for all of them, and locks nothing.
+        cursor.execute(
+            """CREATE TEMP TABLE kept_rows ON COMMIT DROP AS SELECT message_id, recipient_id,
+                school_id, mode, device, address, state, outcome, reason, code, tries, confirmed
+                FROM messenger_delivery WHERE message_id = %s""",
+            [message_id],
+        )
+        cursor.execute("CREATE INDEX ON kept_rows (school_id); ANALYZE kept_rows")
+        summary.recompute(message_id, scopes, "kept_rows")
+        cursor.execute("DROP TABLE kept_rows")
 
 
 def _may_go(message_id: int) -> bool:

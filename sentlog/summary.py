@@ -60,7 +60,9 @@ def _has_lost_rows(message_id: int) -> bool:
     return DetailRemoval.objects.filter(gone, message=message_id).exists()
 
 
-def recompute(message_id: int, more: Iterable[tuple[int, ...]] = ()) -> None:
+def recompute(
+    message_id: int, more: Iterable[tuple[int, ...]] = (), table: str = "messenger_delivery"
+) -> None:
     """Counts a message again for the district, for every scope that was ever asked for, and for
     `more`. One whose rows were removed keeps the figures that it has."""
     if _has_lost_rows(message_id):
@@ -71,7 +73,7 @@ def recompute(message_id: int, more: Iterable[tuple[int, ...]] = ()) -> None:
         stored.exclude(schools=None).values_list("schools", flat=True)
     )
     wanted = {tuple(scope or ()) for scope in scopes} | set(more)
-    _count_and_store(message, [None, *(list(scope) for scope in sorted(wanted))])
+    _count_and_store(message, [None, *(list(scope) for scope in sorted(wanted))], table)
 
 
 def recompute_stale() -> int:
@@ -96,11 +98,13 @@ def recompute_stale() -> int:
     return len(ids)
 
 
-def _count_and_store(message: Message, scopes: Sequence[list[int] | None]) -> list[Figures]:
+def _count_and_store(
+    message: Message, scopes: Sequence[list[int] | None], table: str = "messenger_delivery"
+) -> list[Figures]:
     """Counts the message for each scope and stores the figures; `as_of` is read before counting,
     so that rows which change meanwhile make the summary stale, never wrongly fresh."""
     as_of = Message.objects.filter(pk=message.pk).values_list("results_changed_at", flat=True).get()
-    counted = [count(message.pk, schools) for schools in scopes]
+    counted = [count(message.pk, schools, table) for schools in scopes]
     MessageSummary.objects.bulk_create(
         [
             MessageSummary(
