@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from io import StringIO
+from io import BytesIO
 from time import monotonic
 
 from django.db import IntegrityError, connection, transaction
@@ -308,7 +308,8 @@ def _merge(lines: PageLines) -> PageLines:
 
 def _copy(target: str, lines: Iterable[str]) -> None:
     with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY {target} FROM STDIN", StringIO("\n".join(lines)))
+        there = BytesIO("\n".join(lines).encode())
+        cursor.copy_expert(f"COPY {target} FROM STDIN", there, results.COPY_BYTES)
 
 
 def refresh(message_id: int) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,7 +26,11 @@ from dialer_adapters.shoutpoint.wsdl import tag
 
 MOST_SEQ = 2**63 - 1
 _SEQS = re.compile(r"[0-9]{1,19}(?:\n[0-9]{1,19})*")
-_NO_REF = re.compile(r"[^A-Za-z0-9._:\n-]")
+_REF_BYTES = (string.ascii_letters + string.digits + "._:-").encode()
+_DIGITS = b"0123456789."
+# A time as PostgreSQL reads it too, without its digits; Python alone takes weeks, commas and more.
+_TIME_SHAPES = (b"--T::+:", b"--T::-:", b"--T::Z")
+_MOST_OFFSET = timedelta(hours=15)
 _LONGEST_REF = 64
 _LONGEST_TOKEN = 100
 _LONGEST_TEXT = 1000
@@ -46,7 +51,7 @@ def read_page(
     next_seq = _head(answer, "NextSeq", _whole)
     has_more = _head(answer, "HasMore", _boolean)
     oldest_seq = _head(answer, "OldestSeq", _whole)
-    server_time = _head(answer, "ServerTime", _moment)
+    server_time = _head(answer, "ServerTime", lambda text: _moment(_time(text)))
     columns, properties = _columns(reply)
     seqs = _seqs(columns[0])
     require_in_order(seqs, asked_epoch, after_seq, epoch, next_seq, has_more)
@@ -129,8 +134,8 @@ def _entries(
 def _converted(malformed: Malformed, name: str, column: Column) -> Column:
     """The column as its values; "" becomes None, and so does what cannot be read, which is noted.
     All at once first; one by one, 3 times slower, only where that failed."""
-    if column.count(None) == len(column):
-        return column
+    if not any(column):
+        return [None] * len(column)
     kind = _KINDS.get(name, _TOKEN)
     try:
         return kind.all(column)
@@ -171,11 +176,11 @@ class _Kind(NamedTuple):
 
 def _filled(column: Column) -> Column:
     """The texts that are there."""
-    return [text for text in column if text] if None in column or "" in column else column
+    return column if all(column) else [text for text in column if text]
 
 
 def _emptied(column: Column) -> Column:
-    return [text or None for text in column] if "" in column else column
+    return column if all(column) else [text or None for text in column]
 
 
 def _token(text: str) -> str:
@@ -199,14 +204,18 @@ def _texts(column: Column) -> Column:
 
 
 def _ref(text: str) -> str:
-    if not text or len(text) > _LONGEST_REF or _NO_REF.search(text):
+    if not text or len(text) > _LONGEST_REF or not _has_ref_characters(text):
         raise ValueError("not a reference")
     return text
 
 
+def _has_ref_characters(text: str) -> bool:
+    return text.isascii() and not text.encode().translate(None, _REF_BYTES)
+
+
 def _refs(column: Column) -> Column:
     texts = _filled(column)
-    if max(map(len, texts), default=0) > _LONGEST_REF or _NO_REF.search("\n".join(texts)):
+    if max(map(len, texts), default=0) > _LONGEST_REF or not _has_ref_characters("".join(texts)):
         raise ValueError("not a reference")
     return _emptied(column)
 
@@ -243,14 +252,30 @@ def _moment(text: str) -> datetime:
 
 
 def _time(text: str) -> str:
-    _moment(text)
-    return text
+    """The time as PostgreSQL reads it: as it came when it is of the usual shape, else in UTC."""
+    moment = _moment(text)
+    if text.encode().translate(None, _DIGITS) in _TIME_SHAPES and _is_near(moment.tzinfo):
+        return text
+    try:
+        return moment.astimezone(UTC).isoformat()
+    except OverflowError:
+        raise ValueError("out of range") from None
 
 
 def _times(column: Column) -> Column:
-    if None in [moment.tzinfo for moment in map(datetime.fromisoformat, _filled(column))]:
-        raise ValueError("no offset")
-    return _emptied(column)
+    texts = _filled(column)
+    zones = {moment.tzinfo for moment in map(datetime.fromisoformat, texts)}
+    shape = texts[0].encode().translate(None, _DIGITS)
+    alike = "".join(texts).encode().translate(None, _DIGITS) == shape * len(texts)
+    if alike and shape in _TIME_SHAPES and all(map(_is_near, zones)):
+        return _emptied(column)
+    return [_time(text) if text else None for text in column]
+
+
+def _is_near(zone: tzinfo | None) -> bool:
+    """Whether an offset is one that PostgreSQL takes."""
+    offset = zone.utcoffset(None) if zone else None
+    return offset is not None and abs(offset) < _MOST_OFFSET
 
 
 def _whole(text: str) -> int:

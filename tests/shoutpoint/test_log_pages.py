@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,6 +189,38 @@ def test_one_odd_value_is_kept_raw_and_does_not_stop_the_log(
     for sound in (found.entries[0], found.entries[2]):
         assert sound.properties is None
         assert sound.status_code == 5
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ("2026-11-23T16:00:01.25-06:00", "2026-11-23T16:00:01.25-06:00"),
+        ("2026-W48-1T22:00:01.25Z", "2026-11-23T22:00:01.250000+00:00"),
+        ("20261123T220001.25+0000", "2026-11-23T22:00:01.250000+00:00"),
+        ("2026-11-23 22:00:01,25+00:00", "2026-11-23T22:00:01.250000+00:00"),
+        ("2026-11-24T18:00:01.25+20:00", "2026-11-23T22:00:01.250000+00:00"),
+    ],
+)
+@pytest.mark.parametrize("others", ["2026-11-23T22:00:01.5Z", None], ids=["among others", "alone"])
+def test_a_time_in_an_unusual_form_is_one_that_the_database_takes(
+    raw: str, kept: str, others: str | None
+) -> None:
+    """Python reads forms that PostgreSQL refuses: such an entry must not stop the log either."""
+    rest = {"StartedAt": others} if others else {}
+    found = read(page(entry(1, **rest), entry(2, StartedAt=raw), entry(3, **rest))).entries[1]
+    assert (found.started_at, found.properties) == (kept, None)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [found.started_at])
+        assert cursor.fetchone() == (datetime(2026, 11, 23, 22, 0, 1, 250_000, tzinfo=UTC),)
+
+
+def test_a_time_too_early_for_utc_is_kept_raw() -> None:
+    found = read(page(entry(1), entry(2, StartedAt="0001-01-01T00:00:00+20:00"))).entries[1]
+    assert found.started_at is None
+    assert json.loads(found.properties or "") == {
+        "malformed": {"StartedAt": "0001-01-01T00:00:00+20:00"}
+    }
 
 
 @pytest.mark.parametrize("form", [bytes, pretty], ids=["as sent", "spread out"])
