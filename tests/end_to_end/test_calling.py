@@ -4,14 +4,18 @@ The switchboard is a process of its own; its ledger is asked who was called.
 """
 
 from datetime import time
+from html import unescape
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
+from dialer_adapters.switchboard.accounts import save_account
 from messenger import lifecycle
 from messenger.models import Attempt, ContactPoint, Delivery, Message, School
-from tests.end_to_end.town import Exchange, finish, hand_over, open_account, until
+from tests.end_to_end.town import Exchange, ask_switchboard, finish, hand_over, open_account, until
 from tests.launch.sending import confirmed, expand_all, launched, sender
+from tests.pages.cast import ADMINISTRATOR, client_of, make_user
 from tests.world import World
 from voice import account, collect, dispatch
 from voice.models import CustomerAccount, DialerBatch, DialerJob, LogCursor, VoiceSettings
@@ -273,6 +277,33 @@ def test_refused_chains_are_split_off_and_the_rest_is_called(
     assert Delivery.objects.filter(message=message, outcome="successful").exists()
     numbers = list(DialerBatch.objects.filter(job__message=message).values_list("number", "state"))
     assert (0, "refused") in numbers
+
+
+@pytest.mark.spec("B2-06")
+def test_a_job_that_is_refused_whole_is_failed_with_the_reason(
+    account_open: VoiceSettings, world: World, switchboard: Exchange
+) -> None:
+    """What every chain has in common is at fault: here a caller ID that is not registered."""
+    message = launched([world.elementary])
+    job = DialerJob.objects.get(message=message)
+    content = job.content | {"caller_id": "+16125559876"}
+    DialerJob.objects.filter(pk=job.pk).update(content=content)
+    known = (switchboard.database, save_account, switchboard.username, switchboard.password)
+    ask_switchboard(*known, "district-1", ("+16125550100",))
+    try:
+        finish(message)
+    finally:
+        ask_switchboard(*known, "district-1", ())
+    assert message.status == Message.Status.FAILED
+    assert "caller ID" in message.status_reason
+    assert not Delivery.objects.filter(message=message).exclude(state="done").exists()
+    assert switchboard.books(message).jobs == 0
+    page = client_of(make_user("admin", ADMINISTRATOR)).get(
+        reverse("log_detail", args=[message.uuid])
+    )
+    assert message.status_reason in unescape(page.content.decode())
+    listed = client_of(make_user("second", ADMINISTRATOR)).get(reverse("log")).content.decode()
+    assert ">Failed<" in listed or "Failed</span>" in listed
 
 
 @pytest.mark.spec("A2-03", "A1-18")
