@@ -36,8 +36,8 @@ _BY_INDEX = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 _AS_USUAL = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
 
 
-# Handed to the driver at a time. By its default of 8 kB it asks for the interpreter 150 times a
-# page, and waits each time for the thread that computes the next one.
+# Handed to the driver at a time. By its default of 8 kB it takes the interpreter back for each of
+# 250 pieces of a page, beside the thread that computes the next one.
 COPY_BYTES = 1024 * 1024
 
 

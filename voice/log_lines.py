@@ -257,7 +257,7 @@ def _text(value: str | None, most: int) -> str:
 
 def _is_plain(text: str) -> bool:
     """Whether nothing in it needs an escape: no control character, no backslash. (Looking for those
-    by a pattern took five times as long.)"""
+    by a pattern takes 1.8 times as long.)"""
     return text.isprintable() and "\\" not in text
 
 
